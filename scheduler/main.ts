@@ -71,7 +71,11 @@ async function startScheduler(config: Config, logger: Logger, resources: Release
   resources.defer('clusters', () => live.stop());
   await live.follow(config.clusters);
   const agent = resources.use('fetch agent', createGuardedAgent(config.fetch), (opened) => opened.destroy());
-  const planner = resources.use('planner', new Planner({ farmKey: farmSecret }), (opened) => opened.close());
+  const planner = resources.use(
+    'planner',
+    new Planner({ farmKey: farmSecret, mostModules: config.http.limits.modules }),
+    (opened) => opened.close(),
+  );
 
   const shared: Shared = { config, redis, notices, queues, metrics, clock, logger, owner };
   const find = (name: string) => clusters.find((cluster) => cluster.name === name);

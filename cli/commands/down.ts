@@ -17,7 +17,8 @@ export function register(program: Command): void {
     .option('--data-dir <dir>', 'data folder of the farm (default: the one that runs)')
     .option('--purge', 'also remove everything that the farm created: disks, images, networks, records')
     .action(async (flags: DownFlags) => {
-      const dataDir = flags.dataDir ? resolve(flags.dataDir) : (currentDataDir() ?? join(stateFolder(), 'farm'));
+      const current = currentDataDir();
+      const dataDir = flags.dataDir ? resolve(flags.dataDir) : (current ?? join(stateFolder(), 'farm'));
       if (!existsSync(dataDir)) {
         printLine(`No farm found in ${dataDir}.`);
         return;
@@ -27,7 +28,7 @@ export function register(program: Command): void {
         purgeCluster(dataDir);
         rmSync(dataDir, { recursive: true, force: true });
       } else haltCluster(dataDir);
-      rmSync(pointerFile(), { force: true });
+      if (dataDir === current) rmSync(pointerFile(), { force: true });
       printLine(`The farm in ${dataDir} ${flags.purge ? 'is removed' : 'has stopped; `slipway up` starts it again'}.`);
     });
 }

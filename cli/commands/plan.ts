@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { CompiledModule } from '../../common/contracts/module/compiled.ts';
 import { parseModules } from '../../common/contracts/module/parse.ts';
 import { hasErrors } from '../../common/contracts/module/problem.ts';
+import { OWN_MODULES } from '../../common/contracts/module/yaml-limits.ts';
 import type { Plan } from '../../common/contracts/plans.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
@@ -96,7 +97,7 @@ async function planOnline(prepared: Prepared, options: BuildOptions, flags: Plan
 
 /** The plan of a farm without any layers; facts that only the farm knows become warnings. */
 function planOffline({ submission: { files, variables = {} }, lookup }: Prepared, options: BuildOptions): Outcome {
-  const { modules: parsed, problems } = parseModules(files, { variables, local: lookup });
+  const { modules: parsed, problems } = parseModules(files, { variables, local: lookup, mostModules: OWN_MODULES });
   const modules = hasErrors(problems) ? parsed : selectModules(parsed, options.only ?? []);
   const { plan, problems: found } = surveyGraph({
     modules,

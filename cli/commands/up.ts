@@ -96,7 +96,9 @@ export function register(program: Command): void {
     .option('--json', 'print one JSON line when the farm is up')
     .action(async (flags: UpFlags) => {
       const dataDir = resolve(flags.dataDir);
-      if (runningUp(dataDir) !== undefined) {
+      const running = runningUp(dataDir);
+      if (running !== undefined) {
+        writePointer(pointerFile(), { dataDir, pid: running });
         await printRunning(dataDir, flags.json ?? false);
         return;
       }

@@ -3,6 +3,7 @@ import { notYetSupported } from '../../common/contracts/module/not-yet-supported
 import { type ParseResult, parseModules } from '../../common/contracts/module/parse.ts';
 import { hasErrors, sortProblems } from '../../common/contracts/module/problem.ts';
 import { listProblems } from '../../common/contracts/module/problem-list.ts';
+import { OWN_MODULES } from '../../common/contracts/module/yaml-limits.ts';
 import type { Problem } from '../../common/contracts/problems.ts';
 import { graphProblems } from '../../scheduler/graph/graph-problems.ts';
 import { findLocalFiles, lookupFound } from '../local-files/find-local-files.ts';
@@ -33,7 +34,10 @@ function validate(paths: string[], options: ValidateOptions): void {
   const strict = options.strict ?? false;
   const variables = readVariables(read.files, options);
   const found = findLocalFiles(read.files, { variables, allowOutside: options.allowOutside ?? false });
-  const parsed = parseModules(read.files, { variables, strict, local: lookupFound(found) });
+  const parsed = parseModules(read.files, {
+    ...{ variables, strict, local: lookupFound(found) },
+    mostModules: OWN_MODULES,
+  });
   const problems = listProblems(
     sortProblems<Problem>(
       [...read.problems, ...parsed.problems, ...problemsOfWhole(parsed)],

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,11 +35,17 @@ test('a farm keeps its port, prints its links again, and survives the death of `
 }, async () => {
   expect(await slipway('up', '--data-dir', dataDir, '--detach')).toMatchObject({ exitCode: 0, stderr: '' });
   const port = portOf();
+  // As after `down` of a farm that was started later.
+  rmSync(join(home, 'state', 'slipway', 'current.json'));
   const again = await slipway('up', '--data-dir', dataDir, '--detach', '--json');
   expect({ ...again, stdout: JSON.parse(again.stdout).url }).toMatchObject({
     exitCode: 0,
     stdout: `http://127.0.0.1:${port}`,
   });
+  // The end of another farm is none of this one.
+  const other = join(home, 'other');
+  mkdirSync(other);
+  expect(await slipway('down', '--data-dir', other)).toMatchObject({ exitCode: 0, stderr: '' });
   expect((await slipway('open')).stdout).toMatch(new RegExp(`^http://127.0.0.1:${port}/sign-in\\?code=\\S+\\n$`));
 
   const pids: Record<string, number[]> = readConnection(dataDir)?.pids ?? {};

@@ -1,6 +1,7 @@
 import type { LocalLookup } from '../../common/contracts/local-files.ts';
 import { parseModules } from '../../common/contracts/module/parse.ts';
 import { hasErrors } from '../../common/contracts/module/problem.ts';
+import { OWN_MODULES } from '../../common/contracts/module/yaml-limits.ts';
 import type { SourceFile } from '../../common/contracts/module/yaml-source.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Submission } from '../client/farm-client.ts';
@@ -30,7 +31,7 @@ export async function prepareSubmission(
   const { variables } = search;
   const found = findLocalFiles(files, search);
   if (found.size === 0) return { submission: { files, variables }, contents: new Map(), lookup: () => undefined };
-  const { problems } = parseModules(files, { variables, local: lookupFound(found) });
+  const { problems } = parseModules(files, { variables, local: lookupFound(found), mostModules: OWN_MODULES });
   const ofFiles = problems.filter(({ code }) => code === 'LocalFile');
   if (hasErrors(ofFiles)) {
     const [first] = ofFiles.filter(({ severity }) => severity === 'error');

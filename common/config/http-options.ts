@@ -1,8 +1,14 @@
 import { z } from 'zod';
+import { USUAL_MODULES } from '../contracts/module/yaml-limits.ts';
 import { bytesOption, count, durationOption, port } from './units.ts';
 
 const httpLimits = z.strictObject({
   body: bytesOption.prefault('16Mi').describe('The largest body of a request.'),
+  modules: count
+    .default(USUAL_MODULES)
+    .describe(
+      'Modules that one request may have. What its texts may have together, and the time and memory that it may take, grow with it.',
+    ),
   requestsPerMinute: count.default(6_000).describe('Requests that one token may send to one scheduler in a minute.'),
   refusalsPerMinute: count
     .default(120)

@@ -1,10 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { packagePath } from '../../common/config/package-root.ts';
+import { USUAL_MODULES } from '../../common/contracts/module/yaml-limits.ts';
 import { hasErrorCode } from '../../common/errors/error-code.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { AcceptedBuild, BuildTask, JsonBytes, PlannedBuild, PlanTask, SubmittedTask } from './plan-task.ts';
-import type { Answer } from './planning-thread.ts';
+import type { Answer, ThreadData } from './planning-thread.ts';
 import type { ReadModules, SentModules } from './read-modules.ts';
 
 /** Request and result of a thread. */
@@ -18,17 +19,20 @@ interface Work {
 export interface PlannerOptions {
   /** The farm's key, as `createFarmKey` takes it. */
   readonly farmKey: Uint8Array;
-  /** How long a thread may work on one piece. */
+  /** Most modules of one request. @defaultValue `USUAL_MODULES` */
+  readonly mostModules?: number;
+  /** How long a thread may work on one piece. @defaultValue in proportion to `mostModules` */
   readonly deadlineMs?: number;
-  /** Of one thread. */
+  /** Of one thread. @defaultValue in proportion to `mostModules` */
   readonly heapMb?: number;
 }
 
 /** Tasks that may wait for a thread. */
 const MAX_WAITING = 64;
 const THREADS = Math.max(1, Math.min(4, availableParallelism() - 1));
+/** For the usual number of modules, or fewer. */
 const DEADLINE_MS = 30_000;
-/** Requests within the limits use a third of it. */
+/** For the usual number of modules, or fewer: those within the limits use half of it. */
 const HEAP_MB = 1_024;
 /** Threads beyond the first end after this long without work. */
 const IDLE_MS = 30_000;
@@ -43,15 +47,16 @@ export class Planner {
   #free = THREADS;
   readonly #waiting: (() => void)[] = [];
 
-  constructor({ farmKey, deadlineMs = DEADLINE_MS, heapMb = HEAP_MB }: PlannerOptions) {
-    this.#deadlineMs = deadlineMs;
+  constructor({ farmKey, mostModules = USUAL_MODULES, deadlineMs, heapMb }: PlannerOptions) {
+    const size = Math.max(1, mostModules / USUAL_MODULES);
+    this.#deadlineMs = deadlineMs ?? DEADLINE_MS * size;
     this.#pool = new Piscina({
       filename: packagePath('dist', 'scheduler', 'planning', 'planning-thread.js'),
-      workerData: farmKey,
+      workerData: { farmKey, mostModules } satisfies ThreadData,
       minThreads: 1,
       maxThreads: THREADS,
       idleTimeout: IDLE_MS,
-      resourceLimits: { maxOldGenerationSizeMb: heapMb },
+      resourceLimits: { maxOldGenerationSizeMb: heapMb ?? Math.ceil(HEAP_MB * size) },
     });
   }
 

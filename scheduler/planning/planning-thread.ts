@@ -6,7 +6,7 @@ import { type ErrorDetails, FarmError } from '../../common/errors/farm-error.ts'
 import { acceptedBuild } from './accepted-build.ts';
 import { planBuild, planModules } from './plan-modules.ts';
 import type { BuildTask, PlanTask } from './plan-task.ts';
-import { readModules } from './read-modules.ts';
+import { readModules, type SentModules } from './read-modules.ts';
 
 /*
  * A thread of the scheduler for the work of a request that grows with its size. It has only the
@@ -18,9 +18,16 @@ export type Answer<T> =
   | { readonly value: T }
   | { readonly error: { readonly code: ErrorCode; readonly message: string; readonly details: ErrorDetails } };
 
-const farmKey = createFarmKey(z.instanceof(Uint8Array).transform(Buffer.from).parse(workerData));
+/** What a thread is started with. */
+export interface ThreadData {
+  readonly farmKey: Uint8Array;
+  readonly mostModules: number;
+}
 
-export const read = answering(readModules);
+const { farmKey: farmSecret, mostModules } = workerData as ThreadData;
+const farmKey = createFarmKey(Buffer.from(farmSecret));
+
+export const read = answering((task: SentModules) => readModules(task, mostModules));
 export const plan = answering((task: PlanTask) => planModules(task, farmKey));
 export const build = answering((task: BuildTask) => planBuild(task, farmKey));
 export const describeAccepted = answering(acceptedBuild);

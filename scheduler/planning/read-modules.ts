@@ -52,11 +52,14 @@ export interface ReadModules {
 }
 
 /** Reads a request: modules as YAML or JSON documents, or `{files, variables}`. @throws InvalidRequest, InvalidModule, RequestTooLarge */
-export function readModules(sent: SentModules): ReadModules {
+export function readModules(sent: SentModules, mostModules?: number): ReadModules {
   const { noCache, strict } = sent;
   const rebuild = namesIn(sent.rebuild);
   const { files, variables, localFiles } = readSubmission(sent);
-  const parsed = parseModules(files, { variables, strict, local: lookupIn(localFiles) });
+  const parsed = parseModules(files, {
+    ...{ variables, strict, local: lookupIn(localFiles) },
+    ...(mostModules === undefined ? {} : { mostModules }),
+  });
   const problems = parsed.problems;
   if (hasErrors(problems)) {
     const [first] = problems.filter((problem) => problem.severity === 'error');

@@ -16,7 +16,7 @@ import { bodySchema, DOCUMENT_SCHEMAS, type ModuleBody } from './schema.ts';
 import { secretNames, writtenReference, writtenText } from './secret-text.ts';
 import { isSecretPlace, secretUses } from './secret-uses.ts';
 import { substituteVariables, type VariableProblem } from './variables.ts';
-import { YAML_LIMITS, type YamlBudget } from './yaml-limits.ts';
+import { TEXT_LIMITS, type YamlBudget } from './yaml-limits.ts';
 import type { Path } from './yaml-nodes.ts';
 import { repeatedKey } from './yaml-nodes.ts';
 import type { SourceDocument } from './yaml-source.ts';
@@ -131,9 +131,9 @@ export class ModuleDraft {
         return { file, line, column, message: this.#withPath(path, message) };
       });
     }
-    const excess = uses[YAML_LIMITS.secrets];
+    const excess = uses[TEXT_LIMITS.secrets];
     if (excess) {
-      const message = `a module may refer to secrets ${YAML_LIMITS.secrets} times`;
+      const message = `a module may refer to secrets ${TEXT_LIMITS.secrets} times`;
       this.#report('error', 'TooLarge', () => ({ ...excess.use, message: this.#withPath(excess.path, message) }));
     }
     return uses.map(({ use }) => use);
@@ -188,7 +188,7 @@ export class ModuleDraft {
     try {
       const value: unknown = this.#source.document.toJS();
       if (this.#budget.takeValues(value)) return new Cursor(value);
-      const message = `the aliases of a request may repeat ${YAML_LIMITS.values} values: write less, or several requests`;
+      const message = `the aliases of a request may repeat ${this.#budget.limits.values} values: write less, or several requests`;
       this.report(new Cursor(null), 'TooLarge', message);
       return null;
     } catch (error) {

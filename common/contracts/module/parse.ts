@@ -17,7 +17,7 @@ import { scriptRule } from './rules-scripts.ts';
 import { bootCommandRule, dependsOnRule, vmRules } from './rules-vm.ts';
 import { parseBytes } from './sizes.ts';
 import { didYouMean } from './suggest.ts';
-import { YamlBudget } from './yaml-limits.ts';
+import { OWN_MODULES, YamlBudget } from './yaml-limits.ts';
 import type { SourceFile } from './yaml-source.ts';
 
 export interface ParseOptions {
@@ -27,6 +27,8 @@ export interface ParseOptions {
   readonly strict?: boolean;
   /** Local files beside the module files. Default: none. */
   readonly local?: LocalLookup;
+  /** How many modules the files may have; see `requestLimits`. @defaultValue `USUAL_MODULES` */
+  readonly mostModules?: number;
 }
 
 /**
@@ -43,9 +45,9 @@ export interface ParseResult {
  * wrote, and takes time in proportion to it. Cycles between modules and references to modules that are not among the files are the graph's business.
  */
 export function parseModules(files: readonly SourceFile[], options: ParseOptions = {}): ParseResult {
-  const { variables = {}, strict = false, local = () => undefined } = options;
+  const { variables = {}, strict = false, local = () => undefined, mostModules } = options;
   const problems = new ProblemList();
-  const budget = new YamlBudget();
+  const budget = new YamlBudget(mostModules);
   const { drafts, isSound } = readDrafts(files, { variables, problems, budget });
   const rules: readonly Rule[] = [
     deprecatedRule,
@@ -98,7 +100,7 @@ export interface LocalReference {
 
 function readDrafts(
   files: readonly SourceFile[],
-  { variables = {}, problems = new ProblemList(), budget = new YamlBudget() }: Partial<DraftOptions> = {},
+  { variables = {}, problems = new ProblemList(), budget = new YamlBudget(OWN_MODULES) }: Partial<DraftOptions> = {},
 ): { readonly drafts: readonly ModuleDraft[]; readonly isSound: boolean } {
   const sources = files.map((file) => readDocuments(file, budget));
   const broken = sources.flatMap((source) => source.problems);

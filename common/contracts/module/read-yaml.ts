@@ -3,7 +3,7 @@ import { errorMessage } from '../../errors/farm-error.ts';
 import { foreignFile } from './foreign-files.ts';
 import type { Parsed } from './parsed.ts';
 import type { ModuleProblem, ProblemCode } from './problem.ts';
-import { type Excess, YAML_LIMITS, type YamlBudget } from './yaml-limits.ts';
+import { type Excess, TEXT_LIMITS, type YamlBudget } from './yaml-limits.ts';
 import { SourceDocument, type SourceFile } from './yaml-source.ts';
 
 /** Documents that can be parsed, and the problems of the others. */
@@ -58,14 +58,14 @@ interface YamlReading {
   readonly budget: YamlBudget;
   /** @defaultValue as the files of modules are read */
   readonly options?: YamlOptions;
-  /** @defaultValue `YAML_LIMITS.pieces` */
+  /** @defaultValue the rest of the budget */
   readonly mostPieces?: number;
 }
 
 /** Reads a text within the rest of a budget. Equal keys in a map are not looked for: see `repeatedKeys`. */
 export function parseYaml(
   text: string,
-  { lines, budget, options = MODULE_YAML, mostPieces = YAML_LIMITS.pieces }: YamlReading,
+  { lines, budget, options = MODULE_YAML, mostPieces }: YamlReading,
 ): Parsed<ParsedYaml> {
   const parser = new Parser();
   // The parser forgets line ends where it stumbles.
@@ -79,8 +79,8 @@ export function parseYaml(
     const tokens = [];
     for (const lexeme of lexemes) {
       for (const token of parser.next(lexeme)) tokens.push(token);
-      if (parser.stack.length <= YAML_LIMITS.depth) continue;
-      const complaint = `lists and maps are nested more than ${YAML_LIMITS.depth} levels deep here`;
+      if (parser.stack.length <= TEXT_LIMITS.depth) continue;
+      const complaint = `lists and maps are nested more than ${TEXT_LIMITS.depth} levels deep here`;
       return { value: { documents: [], excess: { offset: parser.offset, complaint } } };
     }
     tokens.push(...parser.end());

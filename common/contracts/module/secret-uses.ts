@@ -1,7 +1,7 @@
 import type { SecretUse } from './compiled.ts';
 import { type Cursor, formatPath } from './cursor.ts';
 import { secretNames, writtenReference } from './secret-text.ts';
-import { YAML_LIMITS } from './yaml-limits.ts';
+import { TEXT_LIMITS } from './yaml-limits.ts';
 import { type Path, startsWith } from './yaml-nodes.ts';
 import type { SourceDocument } from './yaml-source.ts';
 
@@ -40,7 +40,7 @@ export interface LocatedUse {
 export function secretUses(source: SourceDocument, root: Cursor, bodyPath: Path): LocatedUse[] {
   const found: { name: string; path: Path }[] = [];
   for (const reference of references(root.value, [])) {
-    if (found.push(reference) > YAML_LIMITS.secrets) break;
+    if (found.push(reference) > TEXT_LIMITS.secrets) break;
   }
   return found.map(({ name, path }) => {
     const inBody = startsWith(path, bodyPath) ? path.slice(bodyPath.length) : path;

@@ -3,7 +3,7 @@ import { unusableCharacter, unusableMessage } from './characters.ts';
 import type { Position } from './position.ts';
 import { hasReservedCharacters, NAME_PATTERN, secretReference } from './secret-text.ts';
 import { didYouMean } from './suggest.ts';
-import { YAML_LIMITS, type YamlBudget } from './yaml-limits.ts';
+import { TEXT_LIMITS, type YamlBudget } from './yaml-limits.ts';
 import { type Path, scalarsOf, startsWith } from './yaml-nodes.ts';
 import type { SourceDocument } from './yaml-source.ts';
 
@@ -106,11 +106,11 @@ class Filling {
       if (space === 'secret') return secretReference(name);
       const value = this.#valueOf(place, reference, name);
       grown += value.length;
-      return grown > YAML_LIMITS.characters ? '' : value;
+      return grown > TEXT_LIMITS.characters ? '' : value;
     });
-    if (grown <= YAML_LIMITS.characters && this.#substitution.budget.takeFilled(grown)) return filled;
+    if (grown <= TEXT_LIMITS.characters && this.#substitution.budget.takeFilled(grown)) return filled;
     const message = () =>
-      `with the values of its variables this text is too long: at most ${YAML_LIMITS.characters} characters, and ${YAML_LIMITS.filled} in all of a request`;
+      `with the values of its variables this text is too long: at most ${TEXT_LIMITS.characters} characters, and ${this.#substitution.budget.limits.filled} in all of a request`;
     this.#reportAt(place.node, '', { code: 'TooLarge', message });
     return '';
   }

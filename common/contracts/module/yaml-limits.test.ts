@@ -9,10 +9,21 @@ const BOMB = [...'bcdefghij'].map((name, index) => {
   return `${name}: &${name} [${Array(9).fill(`*${before}`).join(', ')}]`;
 });
 
+const SMALL_VM = `  - name: vm
+    source: { buildRef: { name: root } }
+    resources: { cpu: 1, memory: 256Mi }
+    provisioners: [{ type: shell, shell: { inline: "echo done" } }]
+`;
+
 const EXCESSES: readonly (readonly [string, string, string, string])[] = [
   ['documents', 'name: m\n---\n'.repeat(6_000), '10002:1', 'at most 5000 documents'],
-  ['words and marks', `${MODULE}}]\n${'x: 1\n'.repeat(100_000)}`, ':', 'at most 300000 words and marks'],
-  ['empty items', `name: m\nvms:\n${'  -\n'.repeat(200_000)}`, ':', 'at most 300000 words and marks'],
+  [
+    'words and marks',
+    `${MODULE}}]\n${'x: 1\n'.repeat(200_000)}`,
+    ':',
+    'a request may have at most 600000 words and marks',
+  ],
+  ['empty items', `name: m\nvms:\n${'  -\n'.repeat(300_000)}`, ':', 'at most 600000 words and marks'],
   ['open brackets', `name: ${'['.repeat(200_000)}`, '1:', 'nested more than 100 levels deep'],
   ['compact lists', `name:\n  ${'- '.repeat(50_000)}`, '2:', 'nested more than 100 levels deep'],
   ['anchors', `name: m\nvms:\n${'  - &a x\n'.repeat(6_000)}`, '5003:5', 'at most 5000 anchors and aliases'],
@@ -63,11 +74,25 @@ test.each(EXCESSES)('refuses too much of %s, and names the place and the limit',
 });
 
 test('values that aliases repeat count wherever they are', () => {
-  const list = Array(2_000).fill('x').join(', ');
-  const rest = Array.from({ length: 90 }, (_, index) => `k${index}: *a`).join('\n');
-  const parts = Array.from({ length: 2 }, () => `name: m\na: &a [${list}]\n${rest}\n`);
+  const list = Array(3_000).fill('x').join(', ');
+  const rest = Array.from({ length: 68 }, (_, index) => `k${index}: *a`).join('\n');
+  const parts = Array.from({ length: 3 }, () => `name: m\na: &a [${list}]\n${rest}\n`);
   const { problems } = parseModules([{ path: 'm.yaml', text: parts.join('---\n') }]);
-  expect(problems.filter(({ code }) => code === 'TooLarge')).toMatchObject([{ line: 94, column: 1 }]);
+  expect(problems.filter(({ code }) => code === 'TooLarge')).toMatchObject([{ line: 143, column: 1 }]);
+});
+
+test('as many small modules as a farm takes fit into one request, and more where it is configured', () => {
+  const small = (index: number) => `name: m${index}\nvms:\n${SMALL_VM}`;
+  const textOf = (modules: number) => Array.from({ length: modules }, (_, index) => small(index)).join('---\n');
+  const read = (modules: number, mostModules: number) => {
+    const parsed = parseModules([{ path: 'm.yaml', text: textOf(modules) }], { mostModules });
+    return { modules: parsed.modules.length, excess: parsed.problems.find(({ code }) => code === 'TooLarge')?.message };
+  };
+  expect(read(101, 100)).toEqual({ modules: 101, excess: undefined });
+  expect(read(102, 100)).toEqual({
+    modules: 0,
+    excess: expect.stringMatching('at most 100 documents: .* or raise http.limits.modules of the farm'),
+  });
 });
 
 test('a map that is merged into itself is a problem', () => {

@@ -1,19 +1,15 @@
 import { CST, Lexer } from 'yaml';
 
-/** Limits on all texts of one request together; `depth`, `characters` and `userDataPieces` are of each. */
-export const YAML_LIMITS = {
-  /** Documents, and so modules. */
-  documents: 5_000,
-  /** Words, marks, blanks and line ends. */
-  pieces: 300_000,
-  /** Those of one text for cloud-init: user data or network data. */
+/** Modules of one request, unless the farm is configured for other ones (`http.limits.modules`). */
+export const USUAL_MODULES = 5_000;
+
+/** Of the files of a person who reads them on their own machine: the farm that they are sent to has its own limit. */
+export const OWN_MODULES = 100_000;
+
+/** Limits on each text. */
+export const TEXT_LIMITS = {
+  /** Words, marks, blanks and line ends of a text for cloud-init: user data or network data. */
   userDataPieces: 100_000,
-  /** Anchors and aliases. */
-  anchors: 5_000,
-  /** Values, those that aliases repeat counted wherever they are. */
-  values: 300_000,
-  /** Characters of the texts that variables are filled into. */
-  filled: 2 ** 24,
   /** References to secrets in one document. */
   secrets: 200,
   /** Lists and maps in each other. */
@@ -21,6 +17,26 @@ export const YAML_LIMITS = {
   /** UTF-16 units of one text. */
   characters: 2 ** 20,
 } as const;
+
+/** Limits on all texts of one request together. */
+export interface RequestLimits {
+  /** Documents, and so modules. */
+  readonly documents: number;
+  /** Words, marks, blanks and line ends. */
+  readonly pieces: number;
+  /** Anchors and aliases. */
+  readonly anchors: number;
+  /** Values, those that aliases repeat counted wherever they are. */
+  readonly values: number;
+  /** Characters of the texts that variables are filled into. */
+  readonly filled: number;
+}
+
+/** What so many modules may have together: on average twice as much as a small module has. */
+export function requestLimits(modules: number): RequestLimits {
+  const pieces = 120 * modules;
+  return { documents: modules, pieces, anchors: modules, values: pieces, filled: 4_096 * modules };
+}
 
 /** Where a text has too much, in UTF-16 units from its start, and of what. */
 export interface Excess {
@@ -39,14 +55,19 @@ const MARKS: ReadonlySet<string> = new Set([CST.DOCUMENT, CST.FLOW_END, CST.SCAL
 
 /** The part of the limits that the texts of one request have used. */
 export class YamlBudget {
+  readonly limits: RequestLimits;
   #documents = 0;
   #pieces = 0;
   #anchors = 0;
   #values = 0;
   #filled = 0;
 
+  constructor(modules: number = USUAL_MODULES) {
+    this.limits = requestLimits(modules);
+  }
+
   /** Cuts a text into lexemes, until it or the request has too many. */
-  lex(text: string, mostPieces: number): Lexed {
+  lex(text: string, mostPieces = Number.POSITIVE_INFINITY): Lexed {
     const lexemes: string[] = [];
     let offset = 0;
     for (const lexeme of new Lexer().lex(text)) {
@@ -61,24 +82,25 @@ export class YamlBudget {
   /** Counts the values of a document that was read; false when they are too many. */
   takeValues(document: unknown): boolean {
     this.#values += sizeOf(document, new Map());
-    return this.#values <= YAML_LIMITS.values;
+    return this.#values <= this.limits.values;
   }
 
   /** Counts a text that was filled; false when they are too many characters. */
   takeFilled(length: number): boolean {
     this.#filled += length;
-    return this.#filled <= YAML_LIMITS.filled;
+    return this.#filled <= this.limits.filled;
   }
 
   #take(lexeme: string): string | null {
+    const { documents, pieces, anchors } = this.limits;
     this.#pieces += 1;
-    if (this.#pieces > YAML_LIMITS.pieces) return tooMany(YAML_LIMITS.pieces, 'words and marks');
+    if (this.#pieces > pieces) return tooMany(pieces, 'words and marks');
     if (lexeme === '---' || lexeme === '...') this.#documents += 1;
-    if (this.#documents > YAML_LIMITS.documents) return tooMany(YAML_LIMITS.documents, 'documents');
+    if (this.#documents > documents) return tooMany(documents, 'documents');
     if (/^[&*]/.test(lexeme)) this.#anchors += 1;
-    if (this.#anchors > YAML_LIMITS.anchors) return tooMany(YAML_LIMITS.anchors, 'anchors and aliases');
-    if (lexeme.length <= YAML_LIMITS.characters) return null;
-    return `this text has ${lexeme.length} characters, more than the limit of ${YAML_LIMITS.characters}: put it in a separate file, and name that under "path"`;
+    if (this.#anchors > anchors) return tooMany(anchors, 'anchors and aliases');
+    if (lexeme.length <= TEXT_LIMITS.characters) return null;
+    return `this text has ${lexeme.length} characters, more than the limit of ${TEXT_LIMITS.characters}: put it in a separate file, and name that under "path"`;
   }
 }
 
@@ -87,7 +109,7 @@ function tooLong(limit: number): string {
 }
 
 function tooMany(limit: number, what: string): string {
-  return `a request may have at most ${limit} ${what}: send the modules in several requests`;
+  return `a request may have at most ${limit} ${what}: send the modules in several requests, or raise http.limits.modules of the farm`;
 }
 
 /** Number of values in a value, itself included. A value that contains itself counts once. */

@@ -3,7 +3,7 @@ import { errorMessage } from '../../errors/farm-error.ts';
 import type { ProblemCode, Severity } from '../module/problem.ts';
 import { parseYaml } from '../module/read-yaml.ts';
 import { yamlComplaint } from '../module/yaml-complaints.ts';
-import { YAML_LIMITS, type YamlBudget } from '../module/yaml-limits.ts';
+import { TEXT_LIMITS, type YamlBudget } from '../module/yaml-limits.ts';
 import { repeatedKey } from '../module/yaml-nodes.ts';
 import { SourceDocument } from '../module/yaml-source.ts';
 import { pyYamlTags } from './py-yaml-tags.ts';
@@ -31,7 +31,7 @@ const PY_YAML = { version: '1.1', customTags: pyYamlTags } as const;
 /** Reads a text as cloud-init does, by PyYAML's safe loader: YAML 1.1, the later of two equal keys, no foreign tags. */
 export function readYaml11(text: string, budget: YamlBudget): Yaml11 {
   const lines = new LineCounter();
-  const read = parseYaml(text, { lines, budget, options: PY_YAML, mostPieces: YAML_LIMITS.userDataPieces });
+  const read = parseYaml(text, { lines, budget, options: PY_YAML, mostPieces: TEXT_LIMITS.userDataPieces });
   if ('complaint' in read) return unreadable([{ ...SYNTAX, line: 1, column: 1, message: read.complaint }]);
   const { excess } = read.value;
   const [parsed, second] = read.value.documents;
@@ -94,7 +94,7 @@ function readDocument(text: string, document: SourceDocument, budget: YamlBudget
   if (findings.some(({ severity }) => severity === 'error')) return unreadable(findings);
   const value: unknown = parsed.toJS();
   if (budget.takeValues(value)) return { findings, document, value };
-  const message = `its aliases repeat too much: a request may have ${YAML_LIMITS.values} values`;
+  const message = `its aliases repeat too much: a request may have ${budget.limits.values} values`;
   return unreadable([{ ...TOO_LARGE, line: 1, column: 1, message }]);
 }
 

@@ -12,7 +12,8 @@ interface FailureRow {
 export const FAILURES = {
   ChecksumMismatch: {
     retry: 'never',
-    solve: 'The source is not the one that the checksum names. Correct one of them.',
+    solve:
+      'The source is not the one that the checksum names; that of a packed image is of the packed file. Correct one of them.',
   },
   SourceUnreachable: {
     retry: 'never',

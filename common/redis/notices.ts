@@ -41,6 +41,8 @@ export const noticeSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('handbuild'), ...layerBuild, vm: z.string() }),
   /** The console of a machine has another owner; empty: none. */
   z.object({ kind: z.literal('console'), machine: z.string(), owner: z.string() }),
+  /** A token was revoked. */
+  z.object({ kind: z.literal('revoked'), token: z.string() }),
   /** A layer was registered. */
   z.object({ kind: z.literal('layer'), layerKey: z.string(), cluster: z.string() }),
 ]);

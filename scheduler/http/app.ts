@@ -1,4 +1,4 @@
-import express, { type Express, type RequestHandler } from 'express';
+import express, { type Express, type Request, type RequestHandler } from 'express';
 import { readVersion, VERSION_HEADER } from '../../common/config/version.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { archiveHandlers } from './archive-handlers.ts';
@@ -30,6 +30,7 @@ import { offerSignIn, signInRoutes, signOutHandler } from './sign-in.ts';
 import { type SshHandlersOptions, sshHandlers } from './ssh-handlers.ts';
 import { type StorageHandlersOptions, storageHandlers } from './storage-handlers.ts';
 import { tokenHandlers } from './token-handlers.ts';
+import { whileValid } from './while-valid.ts';
 
 /** Dependencies of the HTTP interface. */
 export interface AppOptions
@@ -67,13 +68,13 @@ export function createApp(options: AppOptions): Express {
   app.set('query parser', 'simple');
   app.set('trust proxy', [...options.trustProxy]);
   app.use(securityHeaders());
-  const operations = { handlers: handlersOf(options), logger, limits };
+  const refusals = limitRefusals(limits);
+  const authentication = new Authentication({ redis, token, refusals, sessionMs: options.sessionMs });
+  const operations = { handlers: handlersOf(options, authentication), logger, limits };
   app.use(serveOpenOperations(operations));
   app.use(blobLinks(options));
   app.use(layerDiskLinks(options));
   app.use(scrapedMetrics(options));
-  const refusals = limitRefusals(limits);
-  const authentication = new Authentication({ redis, token, refusals, sessionMs: options.sessionMs });
   app.use(signInRoutes({ redis, authentication, refusals }));
   app.use(authenticate(authentication, refusals), offerSignIn);
   app.use(limitRequests(limits));
@@ -96,8 +97,9 @@ function nameVersion(): RequestHandler {
   };
 }
 
-function handlersOf(options: AppOptions): Handlers {
-  const lasting = { ...options, admit: limitConcurrency(options.limits) };
+function handlersOf(options: AppOptions, authentication: Authentication): Handlers {
+  const find = (request: Request) => authentication.find(request);
+  const lasting = { ...options, admit: whileValid(limitConcurrency(options.limits), { ...options, find }) };
   return {
     ...buildHandlers(lasting),
     ...eventHandlers(lasting),

@@ -78,6 +78,12 @@ export class Authentication {
     return principal && { principal, tokenHash };
   }
 
+  /** The caller, by its token, or by its session where it sends none. @throws TooManyRequests, RedisUnavailable */
+  find(request: Request): Promise<Credential | null> {
+    const bearer = readBearer(request.headers);
+    return bearer === undefined ? this.findSession(request) : this.findToken(request, bearer);
+  }
+
   /** Whose session it is; null when it has ended, or its token has. @throws TooManyRequests, RedisUnavailable */
   async findSession(request: Request): Promise<Credential | null> {
     const secret = readCookie(request.headers.cookie);
@@ -123,11 +129,9 @@ export class Authentication {
  */
 export function authenticate(authentication: Authentication, refusals: RefusalLimit): RequestHandler {
   return async (request, response, next) => {
-    const bearer = readBearer(request.headers);
-    const isSession = bearer === undefined;
-    const found = await (isSession ? authentication.findSession(request) : authentication.findToken(request, bearer));
+    const found = await authentication.find(request);
     if (found) {
-      if (isSession) refuseForeignPage(request);
+      if (readBearer(request.headers) === undefined) refuseForeignPage(request);
       credentials.set(request, found);
       return next();
     }

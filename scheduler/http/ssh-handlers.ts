@@ -54,11 +54,14 @@ export function sshHandlers(options: SshHandlersOptions) {
       }
       admit(request.socket, request);
       const ending = new AbortController();
-      request.socket.once('close', () => ending.abort(new FarmError('Cancelled', 'The client disconnected.')));
+      const leave = () => ending.abort(new FarmError('Cancelled', 'The client disconnected.'));
+      if (request.socket.once('close', leave).destroyed) leave();
       const guest = await openGuestPort(requiredCluster(options, stored), stored, { vm, signal: ending.signal });
       audit(response, { outcome: 'opened', subject: `${stored.spec.module.name}/${vm}` });
       const upgrade = takeUpgrade(request);
-      if (!upgrade) return void guest.destroy();
+      if (!upgrade || ending.signal.aborted) return void guest.destroy();
+      // No session follows a handshake that is refused.
+      ending.signal.addEventListener('abort', () => guest.destroy());
       endWithStep(options, { stored, vm }, ending);
       sockets.handleUpgrade(upgrade.request, upgrade.socket, upgrade.head, async (socket) => {
         void keepSocketAlive(socket, clock);
@@ -112,6 +115,8 @@ function endWithStep({ redis, notices }: SshHandlersOptions, machine: MachineOfB
     if (isOfBuild || notice.kind === 'reconnected') void endWhenOver(redis, machine, ending);
   });
   void once(ending.signal, 'abort').then(stop);
+  // It may have continued while the guest was being reached.
+  void endWhenOver(redis, machine, ending);
 }
 
 async function endWhenOver(redis: Redis, { stored, vm }: MachineOfBuild, ending: AbortController): Promise<void> {

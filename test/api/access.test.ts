@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Command } from 'commander';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
@@ -6,7 +7,7 @@ import { readVersion, VERSION_HEADER } from '../../common/config/version.ts';
 import { OPERATION_LIST } from '../../common/contracts/api/operations.ts';
 import type { Owners } from '../../common/contracts/owners.ts';
 import { KEYS } from '../../common/redis/keys.ts';
-import { type LiveApi, METRICS_TOKEN, MODULES, SECRET, startApi, TOKEN } from './live-api.ts';
+import { BY_HAND, type LiveApi, METRICS_TOKEN, MODULES, SECRET, startApi, TOKEN } from './live-api.ts';
 
 const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {} };
 
@@ -220,4 +221,28 @@ test('the command line makes, lists and revokes tokens', async () => {
   await slipway('revoke', 'laptop');
   await expect(api.as(token).builds()).rejects.toMatchObject({ code: 'Unauthorized' });
   await expect(slipway('create', '--role', 'owner')).rejects.toThrow(/viewer, builder, admin/);
+});
+
+test('what a token has open is cut when it is revoked, and nothing else', async () => {
+  const { buildId } = await api.client.submit({ files: [{ path: 'desk.yaml', text: BY_HAND }], variables: {} });
+  const openWith = async (name: string) => {
+    const { token } = await api.client.createToken({ role: 'builder', name });
+    const events = `/api/v1/builds/${buildId}/events`;
+    const stream = await api.call(events, {}, token);
+    const ofBrowser = await fetch(`${api.url}${events}`, { headers: { cookie: await api.signIn(token) } });
+    const console = await api.as(token).machines.openConsole(buildId, 'vm');
+    let open = 0;
+    const ends = [stream.text(), ofBrowser.text(), once(console.resume(), 'end')].map(async (end: Promise<unknown>) => {
+      open += 1;
+      await end.catch(() => undefined);
+      open -= 1;
+    });
+    return { ends: Promise.all(ends), open: () => open };
+  };
+  const [revoked, other] = [await openWith('leaver'), await openWith('stayer')];
+  await api.client.revokeToken('leaver');
+  await revoked.ends;
+  expect(other.open()).toBe(3);
+  api.cut();
+  await other.ends;
 });

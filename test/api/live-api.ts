@@ -18,6 +18,7 @@ import { PHASES, type Phase } from '../../common/contracts/phases.ts';
 import { runnableModule } from '../../common/contracts/runs.ts';
 import type { TokenRole } from '../../common/contracts/tokens.ts';
 import { createGuardedAgent } from '../../common/fetch/guarded-agent.ts';
+import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { KubernetesObject, VirtualMachine } from '../../common/kubernetes/objects.ts';
 import type { Resource } from '../../common/kubernetes/resources.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
@@ -93,6 +94,8 @@ interface FarmOptions {
   readonly owners?: Owners;
   /** Loopback addresses that the farm itself may reach. */
   readonly allowedAddresses?: readonly string[];
+  /** What leads to machines. */
+  readonly cluster?: ClusterClient;
 }
 
 export type LiveApi = Awaited<ReturnType<typeof startApi>>;
@@ -107,6 +110,7 @@ export async function startApi(
     network = { kind: 'kube-ovn', hasEgress: true },
     owners = EQUAL_OWNERS,
     allowedAddresses = [],
+    cluster,
   }: FarmOptions = {},
 ) {
   const resources = new ReleaseStack();
@@ -160,7 +164,7 @@ export async function startApi(
     redis,
     notices,
     measureStorage: async () => [],
-    clusterOf: () => undefined,
+    clusterOf: () => cluster,
     queues,
     farmKey,
     owners,

@@ -188,16 +188,21 @@ export class BlobStore {
     return this.#usage.bytes;
   }
 
-  /** Makes the first `offset` bytes of the longest upload ours; one that still runs keeps its own file. @throws UploadConflict */
+  /** Makes the first `offset` bytes of the longest upload ours; one that still runs keeps its own file. @throws UploadConflict, BlobsFull */
   async #claim(sha256: string, part: string, offset: number): Promise<void> {
     const { path, sizeBytes } = await this.#longestPart(sha256);
     if (sizeBytes < offset) {
       const message = `The farm has ${sizeBytes} bytes of this content: continue at that offset, not at ${offset}.`;
-      throw new FarmError('UploadConflict', message, { details: { received: sizeBytes } });
+      throw new FarmError('UploadConflict', message);
     }
     try {
       if (path === join(this.#parts, sha256)) await rename(path, part);
-      else await copyFile(path, part, constants.COPYFILE_FICLONE);
+      else {
+        // Both have these bytes until one of them ends.
+        await this.#assertRoom(offset, sizeBytes);
+        this.#usage.bytes += sizeBytes;
+        await copyFile(path, part, constants.COPYFILE_FICLONE);
+      }
     } catch (error) {
       if (!hasErrorCode(error, 'ENOENT')) throw error;
       throw new FarmError(

@@ -44,9 +44,9 @@ export function blobHandlers({ blobs, admit }: BlobHandlersOptions) {
       const { offset, sizeBytes } = rangeOf(headers);
       // A refusal must reach the sender: its connection stays open.
       const content = request.iterator({ destroyOnReturn: false });
-      const taken = await store.take(sha256, { offset, sizeBytes, content }).catch((error: unknown) => {
+      const taken = await store.take(sha256, { offset, sizeBytes, content }).catch(async (error: unknown) => {
         if (error instanceof FarmError && error.code === 'UploadConflict') {
-          response.set(UPLOAD_OFFSET, String(error.details['received']));
+          response.set(UPLOAD_OFFSET, String(await store.received(sha256)));
         }
         throw error;
       });

@@ -29,12 +29,14 @@ import { type ServiceHandlersOptions, serviceHandlers } from './service-handlers
 import { offerSignIn, signInRoutes, signOutHandler } from './sign-in.ts';
 import { type SshHandlersOptions, sshHandlers } from './ssh-handlers.ts';
 import { type StorageHandlersOptions, storageHandlers } from './storage-handlers.ts';
+import { type SubmissionHandlersOptions, submissionHandlers } from './submission-handlers.ts';
 import { tokenHandlers } from './token-handlers.ts';
 import { whileValid } from './while-valid.ts';
 
 /** Dependencies of the HTTP interface. */
 export interface AppOptions
-  extends Omit<BuildHandlersOptions, 'admit'>,
+  extends BuildHandlersOptions,
+    Omit<SubmissionHandlersOptions, 'admit'>,
     Omit<ConsoleHandlersOptions, 'admit'>,
     Omit<SshHandlersOptions, 'admit'>,
     Omit<BlobHandlersOptions, 'admit'>,
@@ -101,7 +103,8 @@ function handlersOf(options: AppOptions, authentication: Authentication): Handle
   const find = (request: Request) => authentication.find(request);
   const lasting = { ...options, admit: whileValid(limitConcurrency(options.limits), { ...options, find }) };
   return {
-    ...buildHandlers(lasting),
+    ...submissionHandlers(lasting),
+    ...buildHandlers(options),
     ...eventHandlers(lasting),
     ...serialHandlers(lasting),
     ...consoleHandlers(lasting),

@@ -1,10 +1,13 @@
 import type { Redis } from 'ioredis';
+import type { BuildView } from '../../common/contracts/builds.ts';
 import { mayEnter } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { readBuild, readPartOfBuild, type StoredBuild } from '../../common/redis/builds.ts';
+import { readLastEventId } from '../../common/redis/event-streams.ts';
 import { readHandbuild } from '../../common/redis/handbuilds.ts';
 import { readLayerBuild, type StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import type { Principal } from '../../common/redis/tokens.ts';
+import { buildView } from '../builds/views.ts';
 
 /** A build with its layer builds by id. */
 interface LoadedBuild {
@@ -26,6 +29,18 @@ export async function loadPageOfBuild(
   const build = (await readPartOfBuild(redis, id, { from, limit })) ?? noSuchBuild(id);
   const next = from + build.modules.length;
   return { ...(await withLayerBuilds(redis, build)), next: next < build.counts.all ? next : null };
+}
+
+/** A page of a build, as clients see it. @throws NotFound */
+export async function readBuildView(
+  redis: Redis,
+  id: string,
+  { from = 0, limit }: { readonly from?: number | undefined; readonly limit: number },
+): Promise<BuildView> {
+  // Read first: later events may be repeated, but are never missed.
+  const lastEventId = await readLastEventId(redis, id);
+  const { build, layerBuilds, next } = await loadPageOfBuild(redis, id, { from, limit });
+  return buildView(build, layerBuilds, { lastEventId, next });
 }
 
 /** A build whose machines a person may enter, and whose steps that wait they may decide about. @throws Forbidden, NotFound */

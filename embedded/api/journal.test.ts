@@ -13,7 +13,7 @@ const BIG = { text: 'x'.repeat(MIB) };
 const nothing = () => ({ resourceVersion: 0, objects: [] });
 
 async function openJournal(directory: string, replay: (record: JournalRecord) => void = () => {}): Promise<Journal> {
-  return await Journal.open({ directory, clock: systemClock, replay, snapshot: nothing });
+  return await Journal.open({ directory, clock: systemClock, restore: replay, replay, snapshot: nothing });
 }
 
 async function replayed(directory: string): Promise<JournalRecord[]> {
@@ -87,7 +87,13 @@ describe('on a disk that is full', () => {
       resourceVersion: written.length,
       objects: written.map(({ id }) => ({ id, object: BIG })),
     });
-    return await Journal.open({ directory: disk.path, clock: systemClock, replay: () => {}, snapshot });
+    return await Journal.open({
+      directory: disk.path,
+      clock: systemClock,
+      restore: () => {},
+      replay: () => {},
+      snapshot,
+    });
   };
 
   const append = async () => {

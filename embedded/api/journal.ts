@@ -27,8 +27,10 @@ interface JournalParts {
 export interface JournalOptions {
   readonly directory: string;
   readonly clock: Clock;
-  /** Is handed every record, oldest first: those of the snapshot as folded. */
-  readonly replay: (record: JournalRecord, isFolded: boolean) => void;
+  /** Is handed the objects of the snapshot. */
+  readonly restore: (record: JournalRecord) => void;
+  /** Is handed the changes since, oldest first. */
+  readonly replay: (record: JournalRecord) => void;
   /** The whole content, for compaction. */
   readonly snapshot: () => StoreSnapshot;
 }
@@ -78,13 +80,13 @@ export class Journal {
   }
 
   /** Opens the journal in a directory, replays it, and sets its reserve aside. */
-  static async open({ directory, clock, replay, snapshot }: JournalOptions): Promise<Journal> {
+  static async open({ directory, clock, restore, replay, snapshot }: JournalOptions): Promise<Journal> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const base = await readSnapshot(join(directory, 'snapshot.json'));
-    for (const { id, object } of base.objects) replay({ resourceVersion: base.resourceVersion, id, object }, true);
+    for (const { id, object } of base.objects) restore({ resourceVersion: base.resourceVersion, id, object });
     const path = journalPath(directory);
     const bytes = await replayJournal(path, (record) => {
-      if (record.resourceVersion > base.resourceVersion) replay(record, false);
+      if (record.resourceVersion > base.resourceVersion) replay(record);
     });
     const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
     const journal = new Journal({ directory, file, bytes, clock, snapshot });

@@ -80,7 +80,8 @@ export class Store {
     store.#journal = await Journal.open({
       directory: options.directory,
       clock: options.clock,
-      replay: (record, isFolded) => store.#restore(record, isFolded),
+      restore: (record) => store.#restore(record),
+      replay: (record) => store.#replay(record),
       snapshot: () => store.#snapshot(),
     });
     const last = store.#resourceVersion;
@@ -293,16 +294,26 @@ export class Store {
     return object;
   }
 
-  /** Loads the state on disk: the folded state, then the changes since, which watches may go back to. */
-  #restore({ resourceVersion, id, object: written }: JournalRecord, isFolded: boolean): void {
-    this.#resourceVersion = Math.max(this.#resourceVersion, resourceVersion);
-    if (isFolded) this.#feed.startAt(resourceVersion);
-    const [kind = '', ...rest] = id.split('/');
-    if (!this.#kinds.has(kind)) return;
-    const object = written as KubeObject | undefined;
-    const previous = this.#objects.set(kind, rest.join('/'), object);
-    const event = isFolded ? undefined : restoredEvent(kind, { resourceVersion, object, previous });
+  /** Loads an object of the folded state. */
+  #restore(record: JournalRecord): void {
+    this.#feed.startAt(record.resourceVersion);
+    this.#load(record);
+  }
+
+  /** Loads a change since then, which watches may go back to. */
+  #replay(record: JournalRecord): void {
+    const change = this.#load(record);
+    const event = change && restoredEvent(change.kind, { resourceVersion: record.resourceVersion, ...change });
     if (event) this.#feed.remember(event);
+  }
+
+  /** Returns what it changed; undefined where the kind is not served any more. */
+  #load({ resourceVersion, id, object: written }: JournalRecord) {
+    this.#resourceVersion = Math.max(this.#resourceVersion, resourceVersion);
+    const [kind = '', ...rest] = id.split('/');
+    if (!this.#kinds.has(kind)) return undefined;
+    const object = written as KubeObject | undefined;
+    return { kind, object, previous: this.#objects.set(kind, rest.join('/'), object) };
   }
 
   #snapshot(): StoreSnapshot {

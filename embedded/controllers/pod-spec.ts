@@ -53,12 +53,12 @@ export async function planPod(sources: PodSources): Promise<PodPlan> {
     const value = variableValue(sources, variable);
     if (value !== undefined) env[String(variable['name'])] = translate(value);
   }
-  const paths = (isWritable: boolean) =>
-    volumes.filter((volume) => volume.isWritable === isWritable).map(({ path }) => path);
+  const writable = volumes.filter(({ isWritable }) => isWritable);
+  const readable = volumes.filter(({ isWritable }) => !isWritable);
   const argv = confiner.command([...command, ...listAt(container, 'args').map(String).map(translate)], {
     ...{ user: security.user, group: security.group, groups: security.groups, capabilities: security.capabilities },
-    ...{ directory, isReadOnly: security.isReadOnly, writable: paths(true) },
-    readable: [...programFiles(), ...paths(false)],
+    ...{ directory, isReadOnly: security.isReadOnly, writable: writable.map(({ path }) => path) },
+    readable: [...programFiles(), ...readable.map(({ path }) => path)],
     ...{ hasNetwork: true, endsWithServer: true, environment: 'inherited' },
   });
   return { argv, env, directory };

@@ -88,8 +88,14 @@ export const WITHOUT_POD = [
   { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: NO_POD },
 ] as const;
 
+interface GuestState {
+  readonly paused: Pause | undefined;
+  /** It was asked to leave its node. */
+  readonly isToLeave: boolean;
+}
+
 /** The conditions of a guest that runs, or that is held. */
-export function runningConditions(paused: Pause | undefined, isToLeave = false): DesiredCondition[] {
+export function runningConditions({ paused, isToLeave }: GuestState): DesiredCondition[] {
   return [
     ...(isToLeave ? [EVICTION_REQUESTED] : []),
     ...(paused ? [{ type: 'Paused', status: 'True', reason: paused, message: PAUSES[paused] } as const] : []),

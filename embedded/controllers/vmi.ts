@@ -180,7 +180,7 @@ export class VmiController {
     const paused = PAUSES[machine.state];
     await writeVmiStatus(context, vmi, {
       phase: 'Running',
-      conditions: runningConditions(paused, vmi.status?.['evacuationNodeName'] !== undefined),
+      conditions: runningConditions({ paused, isToLeave: vmi.status?.['evacuationNodeName'] !== undefined }),
       drop: ['Synchronized', 'Provisioning', ...(paused ? [] : ['Paused'])],
     });
   }

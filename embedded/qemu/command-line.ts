@@ -77,14 +77,14 @@ function cpuArguments({ cpu, accelerator }: MachineSpec): string[] {
 
 function firmwareArguments({ firmware }: MachineSpec): string[] {
   if (firmware.kind === 'bios') return [];
-  const pflash = (unit: number, path: string, readOnly: boolean) => [
+  const pflash = (unit: number, path: string, readOnly: 'on' | 'off') => [
     '-drive',
-    `if=pflash,unit=${unit},format=raw,readonly=${readOnly ? 'on' : 'off'},file=${escapeComma(path)}`,
+    `if=pflash,unit=${unit},format=raw,readonly=${readOnly},file=${escapeComma(path)}`,
   ];
   return [
     ...(firmware.secureBoot ? ['-global', 'driver=cfi.pflash01,property=secure,value=on'] : []),
-    ...pflash(0, firmware.code, true),
-    ...pflash(1, firmware.variables, false),
+    ...pflash(0, firmware.code, 'on'),
+    ...pflash(1, firmware.variables, 'off'),
   ];
 }
 

@@ -84,12 +84,13 @@ function endOfStart(words: string, code: number | null, killedBy: NodeJS.Signals
 /** Files of the host that QEMU needs: the images of its drives with their backing files, and two devices. */
 async function confinementOf({ runDir, drives, accelerator }: MachineSpec): Promise<Omit<Confinement, 'user'>> {
   // A disk that is being switched to an overlay finds it beside itself.
-  const folders = (isReadOnly: boolean) =>
-    drives.flatMap(({ path, readOnly }) => (path && readOnly === isReadOnly ? [dirname(path)] : []));
+  const foldersOf = (some: MachineSpec['drives']) => some.flatMap(({ path }) => (path ? [dirname(path)] : []));
+  const writable = foldersOf(drives.filter(({ readOnly }) => !readOnly));
+  const readable = foldersOf(drives.filter(({ readOnly }) => readOnly));
   return {
     directory: runDir,
-    writable: folders(false).filter((folder) => folder !== runDir),
-    readable: [...folders(true), ...drives.flatMap(({ below = [] }) => below)].filter((path) => path !== runDir),
+    writable: writable.filter((folder) => folder !== runDir),
+    readable: [...readable, ...drives.flatMap(({ below = [] }) => below)].filter((path) => path !== runDir),
     ...(accelerator === 'kvm' ? await kvmAccess() : { devices: [TUN] }),
     // Its cards are in the network namespace in which it is started.
     hasNetwork: true,

@@ -45,7 +45,7 @@ export function planSubnets(
     }
     const network = parsed.value;
     const unmanaged = overrides.get(base.name) ?? base.unmanaged;
-    const gateway = routerAddress(network, unmanaged || base.unmanaged);
+    const gateway = routerAddress(network, { unmanaged: unmanaged || base.unmanaged });
     const reserved = new Set([gateway, firstHost(network)]);
     const ownGiven = given.get(base.name) ?? new Set();
     const serves = !unmanaged && !servedVpcs.has(base.vpc);

@@ -53,6 +53,6 @@ export function specialUse(network: Ipv4Network): string | undefined {
  * The address that the platform's router has: the first host of a managed subnet; the second-to-last host of an
  * unmanaged one, whose first host is left to the guest that is its gateway.
  */
-export function routerAddress(network: Ipv4Network, unmanaged: boolean): number {
+export function routerAddress(network: Ipv4Network, { unmanaged }: { readonly unmanaged: boolean }): number {
   return unmanaged ? lastHost(network) - 1 : firstHost(network);
 }

@@ -178,7 +178,7 @@ function misplaced(address: number, subnet: KnownSubnet): string | null {
   }
   if (address < first) return `is the network address of the subnet "${name}"`;
   if (address > last) return `is the broadcast address of the subnet "${name}"`;
-  if (address !== routerAddress(network, unmanaged)) return null;
+  if (address !== routerAddress(network, { unmanaged })) return null;
   return `is the address of the ${unmanaged ? "platform's router" : 'gateway'} in the subnet "${name}"`;
 }
 

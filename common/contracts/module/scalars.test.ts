@@ -72,8 +72,8 @@ describe('networks', () => {
   it('name the router and the overlapping parts', () => {
     const network = { base: 0x0a4d0000, prefix: 24 };
     expect(parseCidr('10.77.0.0/24')).toEqual({ value: network });
-    expect(formatIpv4(routerAddress(network, false))).toBe('10.77.0.1');
-    expect(formatIpv4(routerAddress(network, true))).toBe('10.77.0.253');
+    expect(formatIpv4(routerAddress(network, { unmanaged: false }))).toBe('10.77.0.1');
+    expect(formatIpv4(routerAddress(network, { unmanaged: true }))).toBe('10.77.0.253');
     expect(overlap(network, { base: 0x0a4d0080, prefix: 25 })).toBe(true);
     expect(overlap(network, { base: 0x0a4d0100, prefix: 24 })).toBe(false);
     expect(parseCidr('255.255.255.0/24')).toEqual({ value: { base: 0xffffff00, prefix: 24 } });

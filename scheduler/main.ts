@@ -144,7 +144,12 @@ interface Shared extends Omit<FarmClustersOptions, 'owners' | 'farm' | 'failureR
 
 /** A farm is never open: it has the token of an admin. */
 function readTokens({ http, metrics }: Config) {
-  if (http.tokenFile === undefined) throw new FarmError('InvalidConfig', 'The option http.tokenFile is missing.');
+  if (http.tokenFile === undefined) {
+    throw new FarmError(
+      'InvalidConfig',
+      'The option http.tokenFile is not set: it names the file with the token of an admin.',
+    );
+  }
   const metricsToken = metrics.tokenFile === undefined ? undefined : loadToken(metrics.tokenFile);
   return { token: loadToken(http.tokenFile), metricsToken };
 }

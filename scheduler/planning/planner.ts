@@ -29,6 +29,7 @@ export interface PlannerOptions {
 
 /** Tasks that may wait for a thread. */
 const MAX_WAITING = 64;
+const TOO_MANY_WAIT = `${MAX_WAITING} requests wait to be planned already, which is the limit of a scheduler.`;
 const THREADS = Math.max(1, Math.min(4, availableParallelism() - 1));
 /** For the usual number of modules, or fewer. */
 const DEADLINE_MS = 30_000;
@@ -85,7 +86,7 @@ export class Planner {
   async #turn(): Promise<void> {
     if (this.#free > 0) this.#free -= 1;
     else if (this.#waiting.length < MAX_WAITING) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else throw new FarmError('TooManyRequests', `${MAX_WAITING} requests wait to be planned already.`);
+    else throw new FarmError('TooManyRequests', TOO_MANY_WAIT);
   }
 
   #endTurn(): void {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { createFarmKey } from '../../common/config/sealing.ts';
 import type { ErrorCode } from '../../common/errors/error-table.ts';
 import { type ErrorDetails, FarmError } from '../../common/errors/farm-error.ts';
+import { issueLines } from '../../common/text/issue-lines.ts';
 import { acceptedBuild } from './accepted-build.ts';
 import { planBuild, planModules } from './plan-modules.ts';
 import type { BuildTask, PlanTask } from './plan-task.ts';
@@ -45,6 +46,6 @@ function answering<Task, Result>(work: (task: Task) => Result): (task: Task) => 
 
 function refusalOf(error: unknown): FarmError {
   if (error instanceof FarmError) return error;
-  if (error instanceof z.ZodError) return new FarmError('InvalidRequest', z.prettifyError(error));
+  if (error instanceof z.ZodError) return new FarmError('InvalidRequest', issueLines(error).join('\n'));
   throw error;
 }

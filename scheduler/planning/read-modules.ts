@@ -5,7 +5,7 @@ import { type LocalEntry, lookupIn } from '../../common/contracts/local-files.ts
 import type { CompiledModule, SecretUse } from '../../common/contracts/module/compiled.ts';
 import { parseModules } from '../../common/contracts/module/parse.ts';
 import { hasErrors } from '../../common/contracts/module/problem.ts';
-import { FarmError } from '../../common/errors/farm-error.ts';
+import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { type UnresolvedContents, unresolvedContents } from '../graph/facts.ts';
 import { selectModules } from '../graph/select-modules.ts';
 
@@ -118,7 +118,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new FarmError('InvalidRequest', `The body is not JSON: ${String(error)}`, { cause: error });
+    throw new FarmError('InvalidRequest', `The body is not JSON: ${errorMessage(error)}.`, { cause: error });
   }
 }
 

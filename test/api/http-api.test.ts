@@ -184,6 +184,22 @@ test.each([
   expect(await api.redis.exists(KEYS.builds)).toBe(0);
 });
 
+test('refuses what is no JSON, or JSON of another form, with one sentence', async () => {
+  const refusalOf = async (body: string) => {
+    const headers = { 'content-type': 'application/json' };
+    const answer = await api.call('/api/v1/builds', { method: 'POST', headers, body });
+    return problemDetailsSchema.parse(await answer.json());
+  };
+  expect(await refusalOf('{"files"')).toMatchObject({
+    code: 'InvalidRequest',
+    detail: expect.stringMatching(/^The body is not JSON: (?!SyntaxError).*\.$/s),
+  });
+  expect(await refusalOf('{"files":[{"path":"a"}]}')).toMatchObject({
+    code: 'InvalidRequest',
+    detail: expect.stringMatching(/^files\.0\.text: /),
+  });
+});
+
 test('refuses a body that is too large, and a query that means nothing', async () => {
   expect((await submit('x'.repeat(17 * 1024 ** 2))).status).toBe(413);
   expect((await api.call('/api/v1/builds?limit=many')).status).toBe(400);

@@ -143,7 +143,13 @@ export class PodController {
 
   #place(pod: KubeObject) {
     const key = textKeyOf(pod);
-    return { directory: this.#directory(pod), clock: this.#parts.context.clock, onEnd: () => this.#queue.add(key) };
+    const { clock, logger } = this.#parts.context;
+    return {
+      directory: this.#directory(pod),
+      clock,
+      onEnd: () => this.#queue.add(key),
+      onLogTrouble: (error: unknown) => logger.warn({ err: error, pod: key }, 'The log of a pod grows without a bound'),
+    };
   }
 
   async #adopt(pod: KubeObject): Promise<PodProcess | undefined> {

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '../../common/clock/clock.ts';
 import { programCommand } from '../../common/config/package-root.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { boundLog } from '../host/bounded-log.ts';
 import { firstLine } from '../host/first-line.ts';
 import { findProcesses, killProcesses, sendSignal } from '../host/processes.ts';
 import { watchAppearance } from '../host/watch-appearance.ts';
@@ -24,12 +25,15 @@ export interface PodPlace {
   readonly clock: Clock;
   /** Called once when the process has ended. */
   readonly onEnd: () => void;
+  /** Hears why the size of its log cannot be bounded. */
+  readonly onLogTrouble: (error: unknown) => void;
 }
 
 /** The process of a pod, through its supervisor. */
 export class PodProcess {
   readonly #place: PodPlace;
   #watcher: Socket | undefined;
+  #unboundLog: (() => void) | undefined;
   #hasEnded = false;
 
   private constructor(place: PodPlace) {
@@ -123,6 +127,7 @@ export class PodProcess {
   /** Stops following; the process continues. */
   detach(): void {
     this.#hasEnded = true;
+    this.#unboundLog?.();
     this.#watcher?.destroy();
   }
 
@@ -144,6 +149,8 @@ export class PodProcess {
   async #follow(): Promise<void> {
     const watcher = await this.#dial('WATCH\n');
     this.#watcher = watcher;
+    // A relay writes a line for each request of a guest.
+    this.#unboundLog = boundLog(podFiles(this.#place.directory).log, this.#place.onLogTrouble);
     watcher.once('end', () => watcher.destroy());
     watcher.once('close', () => this.#end());
     watcher.resume();
@@ -163,6 +170,7 @@ export class PodProcess {
   #end(): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#unboundLog?.();
     this.#place.onEnd();
   }
 }

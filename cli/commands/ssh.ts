@@ -12,6 +12,7 @@ import { FarmClient } from '../client/farm-client.ts';
 import { findWaiting } from '../client/find-waiting.ts';
 import { printLine, printNote } from '../output/print.ts';
 import { type SshFile, sshConfig, sshOptions } from '../output/ssh-config.ts';
+import { writePrivate } from '../private-file.ts';
 import { addConnectionFlags } from './shared-flags.ts';
 
 interface SshFlags extends ConnectionFlags {
@@ -62,8 +63,8 @@ async function joinStdio(client: FarmClient, buildId: string, vm: string): Promi
 
 function writeConfig(path: string, access: SshAccess, proxy: string): void {
   const file: SshFile = { proxy, keyFile: access.privateKey === null ? null : `${path}.key` };
-  if (file.keyFile !== null) writeFileSync(file.keyFile, access.privateKey ?? '', { mode: 0o600 });
-  writeFileSync(path, sshConfig(access, file), { mode: 0o600 });
+  if (file.keyFile !== null) writePrivate(file.keyFile, access.privateKey ?? '');
+  writePrivate(path, sshConfig(access, file));
   printLine(`ssh -F ${path} ${access.vm}`);
 }
 

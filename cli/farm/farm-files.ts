@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import type { Connection, Pointer } from '../../common/contracts/connection.ts';
 import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
+import { writePrivate } from '../private-file.ts';
 import type { ListenAddress } from './listen-address.ts';
 import type { FarmLimits } from './machine-limits.ts';
 
@@ -75,7 +76,7 @@ export class FarmFiles {
   /** A secret of the farm: made once, then kept. */
   secret(name: string): string {
     const file = join(this.dataDir, name);
-    if (!existsSync(file)) writeAtomic(file, randomBytes(32).toString('base64url'));
+    if (!existsSync(file)) writePrivate(file, randomBytes(32).toString('base64url'));
     return readFileSync(file, 'utf8');
   }
 
@@ -100,7 +101,7 @@ export class FarmFiles {
       'save ""',
       'maxmemory-policy noeviction',
     ];
-    writeAtomic(this.redisConfig, `${lines.join('\n')}\n`);
+    writePrivate(this.redisConfig, `${lines.join('\n')}\n`);
     return socket;
   }
 
@@ -110,7 +111,7 @@ export class FarmFiles {
   }
 
   keepPort(port: number): void {
-    writeAtomic(this.#portFile, `${port}\n`);
+    writePrivate(this.#portFile, `${port}\n`);
   }
 
   get #portFile(): string {
@@ -132,7 +133,7 @@ export class FarmFiles {
       fetch: { allowedAddresses },
       guests: { allowedNetworks: guestNetworks },
     };
-    writeAtomic(this.clusterConfig, JSON.stringify(config, null, 2));
+    writePrivate(this.clusterConfig, JSON.stringify(config, null, 2));
   }
 
   writeFarmConfig(options: FarmOptions, redisUrl: string, port: number): void {
@@ -159,11 +160,11 @@ export class FarmFiles {
       blobs: { directory: join(this.dataDir, 'blobs'), url: 'own' },
       fetch: { allowedAddresses: options.allowedAddresses },
     };
-    writeAtomic(this.config, stringify(config));
+    writePrivate(this.config, stringify(config));
   }
 
   writeConnection(connection: Connection): void {
-    writeAtomic(this.connection, `${JSON.stringify(connection, null, 2)}\n`);
+    writePrivate(this.connection, `${JSON.stringify(connection, null, 2)}\n`);
   }
 
   removeConnection(): void {
@@ -174,11 +175,5 @@ export class FarmFiles {
 /** Makes the CLI of this user talk to the farm in `dataDir` from now on. */
 export function writePointer(file: string, pointer: Pointer): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  writeAtomic(file, JSON.stringify(pointer));
-}
-
-function writeAtomic(file: string, content: string): void {
-  const temporary = `${file}.${process.pid}`;
-  writeFileSync(temporary, content, { mode: 0o600 });
-  renameSync(temporary, file);
+  writePrivate(file, JSON.stringify(pointer));
 }

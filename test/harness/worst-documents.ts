@@ -26,7 +26,7 @@ export function largestModules(): string {
   const step = '{ type: shell, shell: { inline: "true" } }';
   const module = (index: number) =>
     `name: m${index}\nvms: [{ name: v, source: { blank: true }, provisioners: [${Array(40).fill(step).join(', ')}] }]\n`;
-  return Array.from({ length: 260 }, (_, index) => module(index)).join('---\n');
+  return Array.from({ length: 520 }, (_, index) => module(index)).join('---\n');
 }
 
 function filled(start: string, piece: (index: number) => string): string {

@@ -24,7 +24,9 @@ export async function benchSize(): Promise<Measurement[]> {
 
 /** In a process of its own, so that its memory and its event loop are those of this bench. */
 async function measureApart(redisUrl: string): Promise<SizeReport> {
-  const child = fork(new URL('./size-process.ts', import.meta.url), [redisUrl], { execArgv: process.execArgv });
+  const child = fork(new URL('./size-process.ts', import.meta.url), [redisUrl], {
+    execArgv: [...process.execArgv, '--expose-gc'],
+  });
   const [report] = (await Promise.race([
     once(child, 'message'),
     once(child, 'exit').then(([code]) => {

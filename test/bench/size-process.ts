@@ -1,4 +1,4 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { systemClock } from '../../common/clock/clock.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
@@ -59,32 +59,50 @@ function writeGraph(): { buildId: string; written: readonly string[] } {
   return { buildId, written };
 }
 
-const first = writeGraph();
-const second = writeGraph();
-await blocks.longestMs();
-const loop = monitorEventLoopDelay({ resolution: 1 });
-loop.enable();
+/** One for each graph: what is measured begins after it was written. */
+const loops: IntervalHistogram[] = [];
 const start = performance.now();
-await sendSubmission(redis, first.written);
+const first = await submitGraph();
 const submitMs = await blocks.longestMs();
-await cancelBuild(redis, first.buildId);
-await untilEnded(first.buildId);
+await cancelBuild(redis, first);
+await untilEnded(first);
 const cancelMs = await blocks.longestMs();
-await sendSubmission(redis, second.written);
+const second = await submitGraph();
 await blocks.longestMs();
 const store = createPhaseStore({ redis, notices });
 const [job] = (await takeReady(redis, { cluster: 'lab', limits: LIMITS })).jobs;
 const claim = job && (await store.claim(job.reference, 'w'));
 if (!claim) throw new Error('The root of the graph waits to be imported.');
 await store.commit(claim, { outcome: 'failed', failure: sampleFailure('StepFailed') });
-await untilEnded(second.buildId);
+await untilEnded(second);
 const failMs = await blocks.longestMs();
 const seconds = (performance.now() - start) / 1000;
-loop.disable();
+loops.at(-1)?.disable();
 const rssMiB = process.memoryUsage().rss / 1024 ** 2;
 await resources.close();
-const report: SizeReport = { submitMs, cancelMs, failMs, loopMs: loop.max / 1e6, rssMiB, seconds };
+const report: SizeReport = {
+  submitMs,
+  cancelMs,
+  failMs,
+  loopMs: Math.max(...loops.map(({ max }) => max)) / 1e6,
+  rssMiB,
+  seconds,
+};
 process.send?.(report);
+
+/** Its graph is written while nothing is measured, and no longer in memory afterwards. Returns the id of the build. */
+async function submitGraph(): Promise<string> {
+  loops.at(-1)?.disable();
+  const { buildId, written } = writeGraph();
+  // What a planning thread needed for it is none of the scheduler's memory.
+  globalThis.gc?.();
+  await blocks.longestMs();
+  const loop = monitorEventLoopDelay({ resolution: 1 });
+  loop.enable();
+  loops.push(loop);
+  await sendSubmission(redis, written);
+  return buildId;
+}
 
 async function untilEnded(buildId: string): Promise<void> {
   const finished = new Promise<void>((resolve) => {

@@ -5,6 +5,7 @@ import { type LocalEntry, lookupIn } from '../../common/contracts/local-files.ts
 import type { CompiledModule, SecretUse } from '../../common/contracts/module/compiled.ts';
 import { parseModules } from '../../common/contracts/module/parse.ts';
 import { hasErrors } from '../../common/contracts/module/problem.ts';
+import { USUAL_MODULES } from '../../common/contracts/module/yaml-limits.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
 import { type UnresolvedContents, unresolvedContents } from '../graph/facts.ts';
 import { selectModules } from '../graph/select-modules.ts';
@@ -52,14 +53,11 @@ export interface ReadModules {
 }
 
 /** Reads a request: modules as YAML or JSON documents, or `{files, variables}`. @throws InvalidRequest, InvalidModule, RequestTooLarge */
-export function readModules(sent: SentModules, mostModules?: number): ReadModules {
+export function readModules(sent: SentModules, mostModules = USUAL_MODULES): ReadModules {
   const { noCache, strict } = sent;
   const rebuild = namesIn(sent.rebuild);
   const { files, variables, localFiles } = readSubmission(sent);
-  const parsed = parseModules(files, {
-    ...{ variables, strict, local: lookupIn(localFiles) },
-    ...(mostModules === undefined ? {} : { mostModules }),
-  });
+  const parsed = parseModules(files, { variables, strict, local: lookupIn(localFiles), mostModules });
   const problems = parsed.problems;
   if (hasErrors(problems)) {
     const [first] = problems.filter((problem) => problem.severity === 'error');

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { parseModules } from './parse.ts';
 import { MAX_LISTED } from './problem-list.ts';
+import { requestLimits, USUAL_MODULES } from './yaml-limits.ts';
 
 const MODULE = 'name: m\nvms: [{ name: v, source: { blank: true }';
 const BOMB = [...'bcdefghij'].map((name, index) => {
@@ -93,6 +94,9 @@ test('as many small modules as a farm takes fit into one request, and more where
     modules: 0,
     excess: expect.stringMatching('at most 100 documents: .* or raise http.limits.modules of the farm'),
   });
+  // A farm that takes few modules takes large ones.
+  expect(requestLimits(1)).toEqual({ ...requestLimits(USUAL_MODULES), documents: 1 });
+  expect(requestLimits(25_000)).toMatchObject({ documents: 25_000, pieces: 3_000_000, filled: 5 * 2 ** 24 });
 });
 
 test('a map that is merged into itself is a problem', () => {

@@ -32,10 +32,11 @@ export interface RequestLimits {
   readonly filled: number;
 }
 
-/** What so many modules may have together: on average twice as much as a small module has. */
+/** What so many modules may have together, at least as much as the usual number: a few may be large. */
 export function requestLimits(modules: number): RequestLimits {
-  const pieces = 120 * modules;
-  return { documents: modules, pieces, anchors: modules, values: pieces, filled: 4_096 * modules };
+  const grown = (usual: number) => Math.floor(usual * Math.max(1, modules / USUAL_MODULES));
+  const pieces = grown(600_000);
+  return { documents: modules, pieces, anchors: grown(5_000), values: pieces, filled: grown(2 ** 24) };
 }
 
 /** Where a text has too much, in UTF-16 units from its start, and of what. */

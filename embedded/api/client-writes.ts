@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../common/clock/clock.ts';
 import type { AdmissionRequest, KindAdmission } from './admission/admission.ts';
-import { alreadyExists, badRequest, invalid, notFound } from './api-error.ts';
+import { alreadyExists, badRequest, conflict, invalid, notFound } from './api-error.ts';
 import { assertValidMetadata } from './metadata-rules.ts';
 import { withGeneratedName } from './names.ts';
-import { systemFieldsOf } from './object-rules.ts';
+import { staleWrite, systemFieldsOf } from './object-rules.ts';
 import {
   apiVersionOf,
   isJsonObject,
@@ -14,7 +14,7 @@ import {
   type ResourceKind,
   timestamp,
 } from './objects.ts';
-import { decode, type FieldValidation } from './schema/decoding.ts';
+import { assertCustomTypes, decode, type FieldValidation } from './schema/decoding.ts';
 import { withSchemaDefaults } from './schema/defaults.ts';
 import { checkSchema } from './schema/structural-schema.ts';
 import type { DeleteOptions, Deletion, Store } from './store.ts';
@@ -97,10 +97,6 @@ export class ClientWrites {
       );
     }
     placeInNamespace(body, kind, key.namespace);
-    if (kind.custom && body.metadata.resourceVersion === undefined) {
-      const message = 'Invalid value: 0x0: must be specified for an update';
-      throw invalid(kind, key.name, [{ field: 'metadata.resourceVersion', reason: 'FieldValueInvalid', message }]);
-    }
     delete body.metadata['managedFields'];
     const next = onlyWritable(kind, previous, { body, subresource: options.subresource });
     const { result, warnings } = this.#admit({ operation: 'UPDATE', kind, previous }, next, options);
@@ -133,6 +129,8 @@ export class ClientWrites {
   ): { result: KubeObject; warnings: readonly string[] } {
     const { kind, previous } = request;
     const { object: decoded, warnings } = decode(kind, draft, options);
+    if (previous) assertCurrent(kind, decoded, previous);
+    assertCustomTypes(kind, decoded);
     const object = (kind.custom && kind.schema ? withSchemaDefaults(decoded, kind.schema) : decoded) as KubeObject;
     const admission = this.#admission[kind.kind];
     const full: AdmissionRequest = { ...request, object, subresource, store: this.#store, clock: this.#clock };
@@ -146,6 +144,18 @@ export class ClientWrites {
     object.metadata = withoutEmpty(object.metadata);
     return { result: object, warnings };
   }
+}
+
+/** Kubernetes looks at the version before it validates: a stale write may break rules that its author has not seen. */
+function assertCurrent(kind: ResourceKind, object: KubeObject, previous: KubeObject): void {
+  if (kind.custom && object.metadata.resourceVersion === undefined) {
+    const message = 'Invalid value: 0x0: must be specified for an update';
+    throw invalid(kind, object.metadata.name, [
+      { field: 'metadata.resourceVersion', reason: 'FieldValueInvalid', message },
+    ]);
+  }
+  const why = staleWrite(object, previous);
+  if (why) throw conflict(kind, keyOf(object), why);
 }
 
 /** Takes a body as an object of the kind. Kinds of the core are known by the path; custom ones must name their kind. */

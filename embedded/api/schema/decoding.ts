@@ -2,7 +2,7 @@ import { ApiError, badRequest, invalid } from '../api-error.ts';
 import { isJsonObject, type JsonObject, type KubeObject, type ResourceKind } from '../objects.ts';
 import { METADATA_SCHEMA } from './core-schemas.ts';
 import { pruned } from './pruning.ts';
-import { checkSchema, checkValue, type SchemaFault, type SchemaReport } from './structural-schema.ts';
+import { checkSchema, checkValue, type SchemaReport } from './structural-schema.ts';
 
 /** How strictly fields are taken that the schema does not know (`fieldValidation` of the Kubernetes API). */
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
@@ -15,9 +15,8 @@ export interface Decoded {
 
 /**
  * Reads an object as the API server does before anything is filled in: unknown and repeated fields are warned of or
- * refused, then dropped; every value has its type. Metadata and kinds of the core are refused as unreadable (400), custom
- * ones as invalid (422).
- * @throws ApiError 400 or 422
+ * refused, then dropped; every value of metadata and of the kinds of the core has its type.
+ * @throws ApiError 400
  */
 export function decode(
   kind: ResourceKind,
@@ -34,8 +33,18 @@ export function decode(
     throw new ApiError(400, 'BadRequest', `strict decoding error: ${complaints.join(', ')}`);
   }
   const object = withoutUnknown(kind, body);
-  assertTypes(kind, object);
+  assertReadable(kind, object);
   return { object, warnings: fieldValidation === 'Warn' ? complaints : [] };
+}
+
+/**
+ * What a custom kind holds has its types, so that it can be filled in. Fields may still be missing.
+ * @throws ApiError 422
+ */
+export function assertCustomTypes(kind: ResourceKind, object: KubeObject): void {
+  if (!kind.custom || !kind.schema) return;
+  const faults = checkSchema(object, kind.schema).faults.filter(({ reason }) => reason !== 'FieldValueRequired');
+  if (faults.length > 0) throw invalid(kind, object.metadata.name, faults);
 }
 
 function withoutUnknown(kind: ResourceKind, body: KubeObject): KubeObject {
@@ -45,16 +54,15 @@ function withoutUnknown(kind: ResourceKind, body: KubeObject): KubeObject {
   return { apiVersion, kind: name, metadata, ...(pruned(content, kind.schema) as JsonObject) };
 }
 
-function assertTypes(kind: ResourceKind, object: KubeObject): void {
-  const metadata = isJsonObject(object.metadata) ? checkValue(object.metadata, METADATA_SCHEMA, 'metadata') : undefined;
-  refuseUnreadable(kind, metadata);
-  if (!kind.schema) return;
+function assertReadable(kind: ResourceKind, object: KubeObject): void {
+  refuseUnreadable(
+    kind,
+    isJsonObject(object.metadata) ? checkValue(object.metadata, METADATA_SCHEMA, 'metadata') : undefined,
+  );
+  if (kind.custom || !kind.schema) return;
   const content = checkSchema(object, kind.schema);
   // A value that is none of those known can be read; missing fields may still be filled in.
-  const isForm = ({ reason }: SchemaFault) => reason === 'FieldValueInvalid';
-  if (!kind.custom) refuseUnreadable(kind, { ...content, faults: content.faults.filter(isForm) });
-  const faults = content.faults.filter(({ reason }) => reason !== 'FieldValueRequired');
-  if (faults.length > 0) throw invalid(kind, object.metadata.name, faults);
+  refuseUnreadable(kind, { ...content, faults: content.faults.filter(({ reason }) => reason === 'FieldValueInvalid') });
 }
 
 function refuseUnreadable({ kind, version }: ResourceKind, report: SchemaReport | undefined): void {

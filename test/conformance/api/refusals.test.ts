@@ -87,6 +87,22 @@ test('adds no finalizer to what is being deleted', async () => {
   expect(await patch([])).toMatchObject({ code: 200 });
 });
 
+const BROKEN: readonly (readonly [string, object, object])[] = [
+  ['a rule of metadata', { labels: { x: 'a b' } }, {}],
+  ['the schema', {}, { spec: { template: { spec: { domain: { cpu: { cores: 'two' } } } } } }],
+];
+
+test.each(BROKEN)('calls a stale write stale, also where it breaks %s by now', async (_, metadata, rest) => {
+  const created = await client.create(RESOURCES.machines, namespace, machine({}));
+  const { name, resourceVersion } = created.body['metadata'] as Record<string, string>;
+  const path = `/apis/kubevirt.io/v1/namespaces/${namespace}/virtualmachines/${name}`;
+  const patch = (body: object) => client.patch(path, 'merge-patch+json', body);
+  expect(await patch({ metadata: { annotations: { changed: 'meanwhile' } } })).toMatchObject({ code: 200 });
+  const stale = await patch({ ...rest, metadata: { ...metadata, resourceVersion } });
+  expect(stale).toMatchObject({ code: 409, body: { reason: 'Conflict' } });
+  expect(await patch({ ...rest, metadata })).toMatchObject({ code: 422 });
+});
+
 const METADATA: readonly (readonly [string, object, number])[] = [
   ['an annotation whose key is not a name', { annotations: { 'a b': 'x' } }, 422],
   ['an annotation that is not text', { annotations: { a: 1 } }, 400],

@@ -40,7 +40,7 @@ export interface RelayedConsole {
   readonly vm: PlacedVm;
 }
 
-/** A viewer; `mayType`: the role allows typing. */
+/** A viewer; `mayType`: they may enter the machines of this build. */
 export interface RelayViewer extends Omit<ViewerOptions, 'mayType'> {
   readonly mayType: boolean;
 }
@@ -97,7 +97,7 @@ export class ConsoleRelay {
     return this.#kind.leaseOf(this.#machine);
   }
 
-  /** Adds a viewer, who may also type while a step waits if the role allows it. */
+  /** Adds a viewer, who may also type while a step waits if the build is theirs. */
   attach(stream: Duplex, { name, mayType, onEnd }: RelayViewer): void {
     const viewer = { name, mayType: () => mayType && this.#isWaiting };
     this.#front.attach(stream, onEnd ? { ...viewer, onEnd } : viewer);

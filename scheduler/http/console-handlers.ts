@@ -3,9 +3,10 @@ import { createWebSocketStream } from 'ws';
 import type { Clock } from '../../common/clock/clock.ts';
 import { webSockets } from '../../common/console/console-link.ts';
 import { keepSocketAlive } from '../../common/console/socket-life.ts';
-import { includesRole } from '../../common/contracts/tokens.ts';
+import { mayEnter } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
+import { readBuild } from '../../common/redis/builds.ts';
 import { continueHandbuild } from '../../common/redis/handbuilds.ts';
 import type { StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import { type ConsoleKind, SCREEN, SERIAL } from '../console/console-kinds.ts';
@@ -43,6 +44,7 @@ export function consoleHandlers(options: ConsoleHandlersOptions) {
   const open = (kind: ConsoleKind) => {
     return async ({ params: { id, vm }, query, who, request, response }: ConsoleCall): Promise<undefined> => {
       const stored = await livingLayerBuild(redis, { id, vm, layerBuild: query.layerBuild });
+      const build = await readBuild(redis, id);
       if (!isUpgrade(request))
         throw new FarmError('InvalidRequest', 'A console is a WebSocket with the subprotocol "binary".');
       admit(request.socket, request);
@@ -57,7 +59,7 @@ export function consoleHandlers(options: ConsoleHandlersOptions) {
           { kind, vm: { cluster: stored.cluster, layerBuild: stored.id, vm } },
           {
             name: `${stored.spec.module.name}/${vm}`,
-            mayType: includesRole(who.role, 'builder'),
+            mayType: build !== null && mayEnter(who, build),
             onEnd: (cause) => logger.info({ ...about, err: cause }, 'A console is closed'),
           },
         );

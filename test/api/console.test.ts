@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import type { PhaseClaim } from '../../common/contracts/phase-store.ts';
+import { ConsoleRelays } from '../../scheduler/console/console-relays.ts';
 import { openViewer } from '../harness/console-viewer.ts';
 import { BY_HAND, LAB, type LiveApi, startApi, TOKEN } from './live-api.ts';
 
@@ -81,6 +82,24 @@ test.each(ENTERING)('a builder who is not the owner is refused: %s %s', async (m
   expect(await tried(viewer)).toMatchObject({ code: 'Forbidden' });
   expect(await look()).toBe('waiting');
   for (const may of [owner, TOKEN]) expect((await tried(may)).code).not.toBe('Forbidden');
+});
+
+test('a console takes keys from the owner of the build and from admins; everybody else looks', async () => {
+  const [owner, viewer] = [await api.tokenOf('builder'), await api.tokenOf('viewer')];
+  const { token: other } = await api.client.createToken({ role: 'builder', name: 'other' });
+  await api.client.cancel(buildId);
+  const module = { files: [{ path: 'desk.yaml', text: BY_HAND }], variables: {} };
+  ({ buildId } = await api.client.submit(module, { as: 'the-builder' }));
+  const attached = vi.spyOn(ConsoleRelays.prototype, 'attach');
+  for (const token of [owner, TOKEN, other, viewer]) {
+    const { machines } = api.as(token);
+    for (const open of ['openConsole', 'openSerialConsole'] as const) {
+      (await machines[open](buildId, 'vm')).destroy();
+    }
+  }
+  const mayType = attached.mock.calls.map(([, , viewing]) => viewing.mayType);
+  attached.mockRestore();
+  expect(mayType).toEqual([true, true, true, true, false, false, false, false]);
 });
 
 test('reports the events of a step once, also when another worker takes it over', async () => {

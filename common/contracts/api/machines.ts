@@ -31,7 +31,7 @@ export const MACHINES = {
     path: '/api/v1/builds/{id}/vms/{vm}/vnc',
     params: requests.vmParamsSchema,
     summary:
-      'The console of a VM as a WebSocket with the subprotocol `binary`: RFB 3.8 as noVNC speaks it, without a password. It may be opened before the VM is there. Builders can type while a `handbuild` step waits; otherwise it is view-only. Browsers send the token as one more subprotocol, `base64url.bearer.authorization.slipway.dev.` and its base64url without padding.',
+      'The console of a VM as a WebSocket with the subprotocol `binary`: RFB 3.8 as noVNC speaks it, without a password. It may be opened before the VM is there. The owner of the build and admins can type while a `handbuild` step waits; otherwise it is view-only. Browsers send the token as one more subprotocol, `base64url.bearer.authorization.slipway.dev.` and its base64url without padding.',
     role: 'viewer',
     answers: { 101: { mediaType: null } },
     query: requests.vmQuerySchema,

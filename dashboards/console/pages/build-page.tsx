@@ -59,7 +59,7 @@ export function BuildPage({ buildId, query, identity }: BuildPageProps) {
           The connection to the farm was lost; reconnecting. The page may be out of date.
         </p>
       )}
-      {model && <Build model={model} query={query} identity={identity} mayBuild={mayBuild} refresh={refresh} />}
+      {model && <Build model={model} query={query} identity={identity} refresh={refresh} />}
     </>
   );
 }
@@ -84,12 +84,10 @@ function CancelButton({ view: { buildId, run } }: { readonly view: BuildView }) 
 
 interface BuildProps extends Pick<BuildPageProps, 'query' | 'identity'> {
   readonly model: BuildModel;
-  /** Whether the role may type. */
-  readonly mayBuild: boolean;
   refresh(): void;
 }
 
-function Build({ model, query, identity, mayBuild, refresh }: BuildProps) {
+function Build({ model, query, identity, refresh }: BuildProps) {
   const { view } = model;
   const mayAnswer = identity !== undefined && mayEnter(identity, view);
   const now = useNow(view.finishedAt === null);
@@ -115,7 +113,7 @@ function Build({ model, query, identity, mayBuild, refresh }: BuildProps) {
           {...watched}
           isClone={view.run !== null}
           owner={view.submittedBy}
-          {...{ mayBuild, mayAnswer }}
+          mayAnswer={mayAnswer}
           refresh={refresh}
         />
       )}

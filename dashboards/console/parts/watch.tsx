@@ -17,7 +17,6 @@ interface WatchProps {
   readonly module: ModuleView;
   readonly vm: VmView;
   readonly isClone: boolean;
-  readonly mayBuild: boolean;
   /** Owner of the build. */
   readonly owner: string | null;
   readonly mayAnswer: boolean;
@@ -26,13 +25,13 @@ interface WatchProps {
 }
 
 /** The screen of a machine and its serial port as they are now, over the page; a person types while the machine is left to people. */
-export function Watch({ buildId, module, vm, isClone, mayBuild, owner, mayAnswer, refresh }: WatchProps) {
+export function Watch({ buildId, module, vm, isClone, owner, mayAnswer, refresh }: WatchProps) {
   const frame = useRef<HTMLDivElement>(null);
   const close = useRef<HTMLButtonElement>(null);
   const address = vmAddress(buildId, module, vm);
   const isShown = isWatchable(module, vm);
   const machine = isShown ? machineStateOf(vm) : 'gone';
-  const role = { machine, isWaiting: isLeftToPeople(vm, isClone), mayBuild };
+  const role = { machine, isWaiting: isLeftToPeople(vm, isClone), mayAnswer };
   const types = isTyping(role);
   const { connection, viewer } = useConsole(frame, {
     path: addressOf('openConsole', address),

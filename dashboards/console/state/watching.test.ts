@@ -46,12 +46,12 @@ test('only what is being made can be watched', () => {
   expect(isWatchable({ ...module, layerBuild: null }, vmIn('running'))).toBe(false);
 });
 
-const OPEN: Watching = { machine: 'up', connection: 'open', isWaiting: true, mayBuild: true };
+const OPEN: Watching = { machine: 'up', connection: 'open', isWaiting: true, mayAnswer: true };
 
 test.each<[string, Partial<Watching>]>([
   ['Keyboard and mouse work.', {}],
   ['View only: keyboard and mouse work while a step waits', { isWaiting: false }],
-  ['View only: typing needs the role builder.', { mayBuild: false }],
+  ['View only: the owner of the build and admins may type.', { mayAnswer: false }],
   ['The machine does not exist yet.', { machine: 'later' }],
   ['The machine is gone: its layer build has ended', { machine: 'gone', connection: 'cut' }],
   ['Connecting', { connection: 'opening' }],
@@ -68,7 +68,7 @@ test('the machine of a clone is left to people from its boot on, that of a build
   expect(isLeftToPeople({ ...up, handbuild: { step: 0 } as unknown as VmView['handbuild'] }, false)).toBe(true);
 });
 
-test('keys go to an existing machine while it waits, from authorised users', () => {
-  const changes: Partial<Watching>[] = [{}, { isWaiting: false }, { mayBuild: false }, { machine: 'later' }];
+test('keys go to an existing machine while it waits, from the owner of the build and admins', () => {
+  const changes: Partial<Watching>[] = [{}, { isWaiting: false }, { mayAnswer: false }, { machine: 'later' }];
   expect(changes.map((change) => isTyping({ ...OPEN, ...change }))).toEqual([true, false, false, false]);
 });

@@ -36,24 +36,24 @@ export interface Watching {
   readonly connection: ViewerState;
   /** Whether the machine is left to people. */
   readonly isWaiting: boolean;
-  /** Whether the role may type at all. */
-  readonly mayBuild: boolean;
+  /** Whether the build belongs to this person, or they are an admin. */
+  readonly mayAnswer: boolean;
 }
 
 /** Whether keys and the mouse go to the machine. */
-export function isTyping({ machine, isWaiting, mayBuild }: Omit<Watching, 'connection'>): boolean {
-  return machine === 'up' && isWaiting && mayBuild;
+export function isTyping({ machine, isWaiting, mayAnswer }: Omit<Watching, 'connection'>): boolean {
+  return machine === 'up' && isWaiting && mayAnswer;
 }
 
 /** What there is to see, and why keys do not go to the machine. */
 export function watchingWords(watching: Watching): string {
-  const { machine, connection, mayBuild } = watching;
+  const { machine, connection, mayAnswer } = watching;
   if (machine === 'gone') return 'The machine is gone: its layer build has ended.';
   if (connection === 'unloaded') return 'The viewer did not load. Load the page again.';
   if (connection === 'cut') return 'The connection to the screen was lost; reconnecting.';
   if (connection === 'opening') return 'Connecting…';
   if (machine === 'later') return 'The machine does not exist yet. Its screen is shown as soon as it starts.';
   if (isTyping(watching)) return 'Keyboard and mouse work. Click the screen to type; Shift+F12 leaves it.';
-  if (!mayBuild) return 'View only: typing needs the role builder.';
+  if (!mayAnswer) return 'View only: the owner of the build and admins may type.';
   return 'View only: keyboard and mouse work while a step waits for a person.';
 }

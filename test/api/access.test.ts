@@ -7,6 +7,7 @@ import { readVersion, VERSION_HEADER } from '../../common/config/version.ts';
 import { OPERATION_LIST } from '../../common/contracts/api/operations.ts';
 import type { Owners } from '../../common/contracts/owners.ts';
 import { KEYS } from '../../common/redis/keys.ts';
+import { hashToken } from '../../common/redis/tokens.ts';
 import { BY_HAND, type LiveApi, METRICS_TOKEN, MODULES, SECRET, startApi, TOKEN } from './live-api.ts';
 
 const SUBMISSION = { files: [{ path: 'lab.yaml', text: MODULES }], variables: {} };
@@ -223,26 +224,44 @@ test('the command line makes, lists and revokes tokens', async () => {
   await expect(slipway('create', '--role', 'owner')).rejects.toThrow(/viewer, builder, admin/);
 });
 
-test('what a token has open is cut when it is revoked, and nothing else', async () => {
+/** Events of a build, over a token and over a browser's session of it, and a console of its machine: what lasts until it is cut. */
+async function openWith(token: string) {
   const { buildId } = await api.client.submit({ files: [{ path: 'desk.yaml', text: BY_HAND }], variables: {} });
-  const openWith = async (name: string) => {
-    const { token } = await api.client.createToken({ role: 'builder', name });
-    const events = `/api/v1/builds/${buildId}/events`;
-    const stream = await api.call(events, {}, token);
-    const ofBrowser = await fetch(`${api.url}${events}`, { headers: { cookie: await api.signIn(token) } });
-    const console = await api.as(token).machines.openConsole(buildId, 'vm');
-    let open = 0;
-    const ends = [stream.text(), ofBrowser.text(), once(console.resume(), 'end')].map(async (end: Promise<unknown>) => {
-      open += 1;
-      await end.catch(() => undefined);
-      open -= 1;
-    });
-    return { ends: Promise.all(ends), open: () => open };
-  };
-  const [revoked, other] = [await openWith('leaver'), await openWith('stayer')];
+  const events = `/api/v1/builds/${buildId}/events`;
+  const cookie = await api.signIn(token);
+  const stream = await api.call(events, {}, token);
+  const ofBrowser = await fetch(`${api.url}${events}`, { headers: { cookie } });
+  const console = await api.as(token).machines.openConsole(buildId, 'vm');
+  const lasting = { stream: stream.text(), browser: ofBrowser.text(), console: once(console.resume(), 'end') };
+  const open = new Set(Object.keys(lasting));
+  const ends = Object.entries(lasting).map(async ([name, end]: [string, Promise<unknown>]) => {
+    await end.catch(() => undefined);
+    open.delete(name);
+  });
+  return { cookie, open, ends: Promise.all(ends) };
+}
+
+test('what a token has open is cut when it is revoked, and nothing else', async () => {
+  const openOf = async (name: string) => openWith((await api.client.createToken({ role: 'builder', name })).token);
+  const [revoked, other] = [await openOf('leaver'), await openOf('stayer')];
   await api.client.revokeToken('leaver');
   await revoked.ends;
-  expect(other.open()).toBe(3);
+  expect(other.open.size).toBe(3);
   api.cut();
   await other.ends;
+});
+
+test('what a browser has open is cut soon after it signs out, and all of a token after it expires', async () => {
+  const { token } = await api.client.createToken({ role: 'builder', name: 'brief', expires: '1h' });
+  const held = await openWith(token);
+  const { cookie } = held;
+  expect((await fetch(`${api.url}/sign-out`, { method: 'POST', headers: { cookie, origin: api.url } })).ok).toBe(true);
+  const open = () => {
+    api.hurry();
+    return [...held.open];
+  };
+  await expect.poll(open).toEqual(['stream', 'console']);
+  await api.redis.pexpire(KEYS.token(hashToken(token)), 1);
+  await expect.poll(open).toEqual([]);
+  await held.ends;
 });

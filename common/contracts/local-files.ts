@@ -83,8 +83,10 @@ export function lookupIn(entries: readonly LocalEntry[]): LocalLookup {
     for (let index = firstNotBefore(names, start); index < names.length; index++) {
       const name = names[index] ?? '';
       if (!name.startsWith(start)) break;
-      const isOutside = at === '.' && (name.startsWith('/') || name.startsWith('../'));
-      if (name.length > start.length && !isOutside) items.set(name.slice(start.length), files.get(name) ?? null);
+      const below = name.slice(start.length);
+      // What is above `.` or `..` begins as what is below it does.
+      const isOutside = below.startsWith('/') || below === '..' || below.startsWith('../');
+      if (below !== '' && !isOutside) items.set(below, files.get(name) ?? null);
     }
     if (items.size === 0 && !folders.has(at)) return undefined;
     return { item: { kind: 'folder', items: sorted(items) } };

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { hasErrorCode } from '../../common/errors/error-code.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { parseJson } from '../../common/text/parse-json.ts';
 
 const HELPER_MS = 30_000;
 /** Docker's own name for Docker Hub. */
@@ -84,12 +85,4 @@ function askHelper(name: string, registry: string): RegistryCredentials | undefi
     'InvalidRequest',
     `${program} has an identity token for ${registry}, which only Docker can use: put USER:PASSWORD into a secret of the farm and pass --secret.`,
   );
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -2,6 +2,7 @@ import { type Dispatcher, fetch, type RequestInit, type Response } from 'undici'
 import { z } from 'zod';
 import { errorMessage } from '../errors/farm-error.ts';
 import { STREAMED } from '../fetch/streamed-body.ts';
+import { parseJson } from '../text/parse-json.ts';
 import { type ContainerReference, registryUrl } from './image-reference.ts';
 
 /** The least that a registry must take for a manifest (OCI distribution specification). */
@@ -150,14 +151,6 @@ export async function readRefusal(response: Response): Promise<string> {
   const [first] = errorsSchema.safeParse(parseJson(text.toString())).data?.errors ?? [];
   const reason = first ? (first.message || first.code).slice(0, 200) : response.statusText;
   return `${reason} (status code ${response.status})`;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** The body of an answer, of 4 MiB at most. @throws RegistryError */

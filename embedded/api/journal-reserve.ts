@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
-import { statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { freeBytes } from '../host/file-facts.ts';
 
 /** Space behind the end of the journal that is kept for it: some 4,000 changes, enough to delete what fills the disk. */
 export const JOURNAL_RESERVE_BYTES = 8 * 1024 * 1024;
@@ -45,9 +45,4 @@ export class JournalReserve {
   forget(): void {
     this.#end = 0;
   }
-}
-
-async function freeBytes(path: string): Promise<number> {
-  const { bavail, bsize } = await statfs(path);
-  return bavail * bsize;
 }

@@ -1,6 +1,7 @@
 import { STORAGE_CLASS } from '../api/bootstrap.ts';
 import type { KubeObject } from '../api/objects.ts';
-import { freeBytes, RESERVE_BYTES } from '../storage/free-space.ts';
+import { freeBytes } from '../host/file-facts.ts';
+import { RESERVE_BYTES } from '../storage/free-space.ts';
 import type { ControllerContext } from './context.ts';
 
 /** As often as CSI's external-provisioner asks its driver. */

@@ -1,6 +1,7 @@
-import { access, copyFile, mkdir, rename } from 'node:fs/promises';
+import { copyFile, mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { isThere } from '../host/file-facts.ts';
 import type { FirmwareSpec } from './machine-spec.ts';
 
 /**
@@ -20,13 +21,6 @@ const IMAGES = {
   ],
 } as const;
 
-async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
 /**
  * The UEFI firmware of a machine with its own copy of the variable store in `directory`. An existing copy is kept, so
  * that the guest's variables survive a crash of the server during the start. Secure never becomes plain:
@@ -34,10 +28,10 @@ async function exists(path: string): Promise<boolean> {
  */
 export async function prepareEfi(directory: string, secureBoot: boolean): Promise<FirmwareSpec> {
   for (const [code, pristine] of IMAGES[secureBoot ? 'secure' : 'plain']) {
-    if (!(await exists(code)) || !(await exists(pristine))) continue;
+    if (!(await isThere(code)) || !(await isThere(pristine))) continue;
     const variables = join(directory, 'efi-variables.fd');
     await mkdir(directory, { recursive: true });
-    if (!(await exists(variables))) {
+    if (!(await isThere(variables))) {
       await copyFile(pristine, `${variables}.new`);
       await rename(`${variables}.new`, variables);
     }

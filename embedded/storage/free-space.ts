@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises';
+import { freeBytes } from '../host/file-facts.ts';
 import { ImportError } from './import-error.ts';
 
 /** Free space that imports reserve for other uses: layers that grow, logs, Redis. */
@@ -20,12 +20,6 @@ export function watchRoom(directory: string, controller: AbortController): () =>
     });
   }, LOOK_AGAIN_MS);
   return () => clearInterval(timer);
-}
-
-/** Of the file system that a directory is on, as an ordinary user has it. */
-export async function freeBytes(directory: string): Promise<number> {
-  const { bavail, bsize } = await statfs(directory);
-  return bavail * bsize;
 }
 
 function tooLittleRoom(neededBytes: number, spareBytes: number): ImportError {

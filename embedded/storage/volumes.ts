@@ -1,9 +1,9 @@
 import { chmod, chown, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { allocatedBytes, isSameFile, isThere } from '../host/file-facts.ts';
 import { KeyedMutex } from '../host/keyed-mutex.ts';
 import type { HostLayout } from '../host/layout.ts';
-import { allocatedBytes, isSameFile, isThere } from './disk-files.ts';
 import { findRow, freezeMode, LONGEST_CHAIN, layersBelow, mergeRow, readChains } from './layer-chains.ts';
 import { readQcow2Header, writeEmptyQcow2 } from './qcow2.ts';
 

@@ -99,7 +99,7 @@ function readSubmission({ body, isJson }: SentModules) {
   if (text.trim() === '')
     throw new FarmError('InvalidRequest', 'The request has no body: send modules as YAML or JSON.');
   if (isJson) {
-    const json = parseJson(text);
+    const json = requireJson(text);
     if (typeof json === 'object' && json !== null && 'files' in json && Array.isArray(json.files)) {
       return submissionSchema.parse(json);
     }
@@ -112,7 +112,7 @@ function namesIn(list: string): string[] {
   return list.split(',').filter((name) => name !== '');
 }
 
-function parseJson(text: string): unknown {
+function requireJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -1,4 +1,4 @@
-import { access, stat } from 'node:fs/promises';
+import { access, stat, statfs } from 'node:fs/promises';
 
 /** Of `st_blocks` (stat(2)). */
 const BLOCK_BYTES = 512;
@@ -6,6 +6,12 @@ const BLOCK_BYTES = 512;
 /** Bytes that a file takes on its disk. */
 export async function allocatedBytes(path: string): Promise<number> {
   return BLOCK_BYTES * (await stat(path)).blocks;
+}
+
+/** Free bytes of the file system that a directory is on, as an ordinary user has it. */
+export async function freeBytes(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory);
+  return bavail * bsize;
 }
 
 export async function isThere(path: string): Promise<boolean> {

@@ -133,8 +133,10 @@ export class PodController {
     if (isDeleting(pod)) return await this.#remove(pod);
     await ensureFinalizer(context.store, pod, POD_FINALIZER);
     if (phase === 'Succeeded' || phase === 'Failed') return;
-    const process = this.#processes.get(uidOf(pod)) ?? (await this.#adopt(pod));
-    const isHeldBack = (this.#notBefore.get(uidOf(pod)) ?? 0) > context.clock.now();
+    const notBefore = this.#notBefore.get(uidOf(pod));
+    // One that ended here is not adopted: a dying supervisor may close its connections before it stops listening.
+    const process = this.#processes.get(uidOf(pod)) ?? (notBefore === undefined ? await this.#adopt(pod) : undefined);
+    const isHeldBack = (notBefore ?? 0) > context.clock.now();
     if (!process && isHeldBack) return;
     if (!process) await this.#start(pod);
     else if (process.hasEnded) await this.#ended(pod, process);

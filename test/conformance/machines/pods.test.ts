@@ -1,9 +1,13 @@
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openPortForward } from '../../../common/kubernetes/port-forward.ts';
 import { layoutOf, runDirOf } from '../../../embedded/host/layout.ts';
 import { findProcesses } from '../../../embedded/host/processes.ts';
+import { podFiles } from '../../../embedded/pods/pod-plan.ts';
 import { streamClient } from './guest-login.ts';
 import { Laboratory } from './laboratory.ts';
 
@@ -120,6 +124,11 @@ test('a pod whose supervisor is killed is started again at once', async () => {
   const supervisors = async () =>
     (await findProcesses(directory)).filter(({ argv }) => argv.at(-2)?.endsWith('pod-supervisor.js'));
   const [first] = await supervisors();
+  // The kernel may close what it listens on long after its connections.
+  const { socket } = podFiles(directory);
+  await rm(socket);
+  const dying = createServer().listen(socket);
+  await once(dying, 'listening');
   process.kill(first?.pid ?? 0, 'SIGKILL');
   await laboratory.until('Pod', 'kept', ({ status }) => {
     const all = (status?.['containerStatuses'] ?? []) as readonly { restartCount: number; state: object }[];
@@ -127,6 +136,7 @@ test('a pod whose supervisor is killed is started again at once', async () => {
   });
   expect(await supervisors()).toEqual([expect.not.objectContaining({ pid: first?.pid })]);
   await laboratory.delete('Pod', 'kept');
+  dying.close();
 });
 
 test('a pod that would break its own policy, or the host, waits and reports why', async () => {

@@ -12,6 +12,9 @@ import type { TransferLine } from '../output/transfer-line.ts';
 /** Pauses before a download that was cut continues; after the last one without a byte it is given up. */
 const RETRY_MS = [200, 1_000, 3_000, 5_000, 10_000, 20_000] as const;
 
+/** What is written before it is flushed. */
+const FLUSH_BYTES = 32 * 1024 ** 2;
+
 /** An export whose file is there to be fetched. */
 export interface ReadyExport extends ExportView {
   readonly sizeBytes: number;
@@ -32,11 +35,17 @@ export async function receiveFile(receiver: Receiver, found: ReadyExport, path: 
   const hash = createHash('sha256');
   const offset = await hashPresent(part, hash);
   const file = await open(part, offset > 0 ? 'r+' : 'w');
+  const flushing = flushBehind(file);
   try {
-    await receive(receiver, found, { hash, offset, write: (run, at) => writeRun(file, run, at) });
+    const write = async (run: Run, at: number) => {
+      await writeRun(file, run, at);
+      flushing.afterBytes(run.bytes?.length ?? 0);
+    };
+    await receive(receiver, found, { hash, offset, write });
     await file.truncate(found.sizeBytes);
-    await file.datasync();
+    await flushing.end();
   } finally {
+    await flushing.settled();
     await file.close();
   }
   try {
@@ -96,6 +105,33 @@ async function hashPresent(path: string, hash: Hash): Promise<number> {
   if (!present) return 0;
   await addFile(hash, path);
   return present.size;
+}
+
+/** Brings a file to its disk while more is written to it, so that the end need not wait for all of it. */
+function flushBehind(file: FileHandle) {
+  let flushed = Promise.resolve();
+  let isFlushing = false;
+  let pendingBytes = 0;
+  return {
+    afterBytes: (count: number) => {
+      pendingBytes += count;
+      if (isFlushing || pendingBytes < FLUSH_BYTES) return;
+      pendingBytes = 0;
+      isFlushing = true;
+      flushed = flushed
+        .then(() => file.datasync())
+        .finally(() => {
+          isFlushing = false;
+        });
+      flushed.catch(() => {});
+    },
+    /** Rejects when any flush failed: the disk reports an error once. */
+    end: async () => {
+      await flushed;
+      await file.datasync();
+    },
+    settled: () => flushed.catch(() => {}),
+  };
 }
 
 async function writeRun(file: FileHandle, { bytes, length }: Run, at: number): Promise<void> {

@@ -80,8 +80,9 @@ async function receive({ client, line }: Receiver, found: ReadyExport, { hash, o
     const before = done;
     try {
       for await (const run of client.images.exportContent(found.id, done)) {
+        const written = write(run, done);
         for (const bytes of run.bytes ? [run.bytes] : zeros(run.length)) hash.update(bytes);
-        await write(run, done);
+        await written;
         done += run.length;
         line.show(found.fileName, done, found.sizeBytes);
       }

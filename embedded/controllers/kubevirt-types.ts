@@ -147,8 +147,3 @@ export interface Vm extends KubeObject {
   };
   status?: VmStatus;
 }
-
-/** Phases that a VMI never leaves. */
-export function isFinal(vmi: Vmi): boolean {
-  return vmi.status?.phase === 'Succeeded' || vmi.status?.phase === 'Failed';
-}

@@ -1,6 +1,7 @@
 import { FarmError } from '../../common/errors/farm-error.ts';
 import { formatIpv4, type Ipv4Network } from '../../common/text/ipv4.ts';
 import type { KubeObject } from '../api/objects.ts';
+import { isFinal } from '../api/subresources/instance-state.ts';
 import { KeyedMutex } from '../host/keyed-mutex.ts';
 import { firstAddress, networkOfCidrBlock, nextFreeAddress } from '../network/addresses.ts';
 import { ensureBridge, ensureTap } from '../network/bridges.ts';
@@ -13,7 +14,7 @@ import { podRules } from '../network/pod-rules.ts';
 import { generatedMac } from './addresses.ts';
 import type { ClusterNetwork, MachineNetworks } from './cluster-network.ts';
 import { type ControllerContext, hostUser, ownerOfKind, uidOf } from './context.ts';
-import { isFinal, type Vmi, type VmiInterface, type VmiNetwork } from './kubevirt-types.ts';
+import type { Vmi, VmiInterface, VmiNetwork } from './kubevirt-types.ts';
 import { ensureLauncherPod, launcherPodName } from './launcher-pod.ts';
 import { podAddress, servedPorts, trafficOf } from './pod-policies.ts';
 import { ensureVirtApi } from './virt-api-pod.ts';

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { errorMessage } from '../../common/errors/farm-error.ts';
 import type { KubeObject, ObjectKey } from '../api/objects.ts';
+import { isFinal } from '../api/subresources/instance-state.ts';
 import { findProcesses, killProcesses } from '../host/processes.ts';
 import type { Machine, MachineState } from '../qemu/machine.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
@@ -14,7 +15,7 @@ import {
   uidOf,
 } from './context.ts';
 import type { EventText } from './event-recorder.ts';
-import { isFinal, type Vmi } from './kubevirt-types.ts';
+import type { Vmi } from './kubevirt-types.ts';
 import { ensureLauncherPod, launcherPodOf, onLauncherLeaving, writeLauncherPhase } from './launcher-pod.ts';
 import { type MachineRegistry, machineRunDir } from './machine-registry.ts';
 import type { MachineStarter } from './machine-starter.ts';

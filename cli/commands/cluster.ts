@@ -86,7 +86,7 @@ function registerLabel(command: Command): void {
 function registerLimit(command: Command): void {
   const limit = command
     .command('limit')
-    .description('change what the farm may use of a cluster; "default" is what is configured')
+    .description('change what the farm may use of a cluster; "default" restores the configured limit')
     .argument('<cluster>', 'name of the cluster')
     .option('--vms <n>', 'virtual machines that may exist at once', toCount)
     .option('--imports <n>', 'imports that may run at once', toCount)

@@ -34,9 +34,14 @@ export const FAILURES = {
   },
   ClusterRefused: {
     retry: 'never',
-    solve: 'The cluster refused an object; the message is that of its admission control.',
+    solve:
+      'The admission control of the cluster refused an object; the message quotes it. Change what it names in the module, or the policy of the cluster.',
   },
-  NotScheduled: { retry: 'never', solve: 'No node had room, or an image could not be pulled. The Events show which.' },
+  NotScheduled: {
+    retry: 'never',
+    solve:
+      'No node had room, or an image could not be pulled; the Events show which. Ask for less, add nodes, or make the image available.',
+  },
   MachineNotStarted: {
     retry: 'never',
     solve:
@@ -84,13 +89,18 @@ export const FAILURES = {
   },
   WorkerLost: {
     retry: 'never',
-    solve: 'Look into the log of the workers (out of memory?), give them more, or correct what the phase does to them.',
+    solve:
+      'Check the log of the workers, for example for a lack of memory. Give them more, or change the module so that it needs less.',
   },
   UncleanShutdown: {
     retry: 'never',
     solve: 'The guest did not power off in time. Raise `shutdownTimeout`, or give a `shutdownCommand` that works.',
   },
-  SnapshotFailed: { retry: 'never', solve: 'The storage driver could not snapshot the disk; the message quotes it.' },
+  SnapshotFailed: {
+    retry: 'never',
+    solve:
+      'The storage driver could not snapshot the disk; the message quotes it. Repair the storage, then `slipway retry BUILD`.',
+  },
   ModuleTimeout: { retry: 'never', solve: 'Raise `timeout` of the module.' },
   RetriesExhausted: { retry: 'never', solve: 'All generations failed; the message is the last cause.' },
   ParentFailed: { retry: 'never', solve: 'The parent module failed; look at its failure.' },

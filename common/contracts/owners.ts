@@ -13,7 +13,7 @@ export interface OwnerTerms {
   readonly vms?: number | undefined;
   readonly cpu?: number | undefined;
   readonly memoryBytes?: number | undefined;
-  /** Layers that may wait or be in the making; absent: as many as the farm takes. */
+  /** Layers that may wait or be built at once; absent: as many as the farm takes. */
   readonly layers?: number | undefined;
 }
 

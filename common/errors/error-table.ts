@@ -123,7 +123,7 @@ export const ERRORS = {
     kind: 'precondition',
     http: 422,
     solve:
-      'Check the reference. A registry that answers 401 or 403 wants a user who may push there: `docker login` on the machine of the command, or `--secret`.',
+      'Check the reference. A registry that answers 401 or 403 requires an account that may push there: `docker login` on the machine of the command, or `--secret`.',
   },
   Unauthorized: { kind: 'precondition', http: 401, solve: 'Send the bearer token: `--token`, or `SLIPWAY_TOKEN`.' },
   Forbidden: {

@@ -31,7 +31,8 @@ export async function screenshot(
   try {
     const png = await cluster.call({ method: 'GET', path }, { retry: false, ...(signal ? { signal } : {}) });
     // KubeVirt drops the content type on the way.
-    if (!png.subarray(0, 4).equals(PNG_SIGNATURE)) throw new FarmError('ClusterUnavailable', `${path} gave no PNG`);
+    if (!png.subarray(0, 4).equals(PNG_SIGNATURE))
+      throw new FarmError('ClusterUnavailable', `${path} did not return a PNG.`);
     return png;
   } catch (error) {
     if (isNotFound(error) || isInternalError(error, /not found|not running/)) return undefined;

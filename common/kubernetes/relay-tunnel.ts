@@ -66,7 +66,8 @@ async function readHead(stream: Duplex): Promise<{ head: string; rest: Buffer }>
     received = Buffer.concat([received, chunk]);
     const end = received.indexOf('\r\n\r\n');
     if (end >= 0) return { head: received.subarray(0, end).toString(), rest: received.subarray(end + 4) };
-    if (received.length > MAX_HEAD_BYTES) throw new Error('the relay sent no answer that ends');
+    if (received.length > MAX_HEAD_BYTES)
+      throw new Error(`the head of the relay's answer exceeds ${MAX_HEAD_BYTES} bytes`);
   }
 }
 

@@ -26,7 +26,7 @@ export interface AdmissionRecord {
 
 const FIELDS = ['module', 'owner', 'build', 'urgency', 'priority', 'shape', 'admittedAt', 'runUntil'] as const;
 
-/** These works; without those that were forgotten. @throws RedisUnavailable */
+/** These layer builds; without those that were forgotten. @throws RedisUnavailable */
 export async function readAdmissions(redis: Redis, ids: readonly string[]): Promise<AdmissionRecord[]> {
   const rows = await readRedis(Promise.all(ids.map((id) => redis.hmget(KEYS.layerBuild(id), ...FIELDS))));
   const modules = [...new Set(rows.flatMap(([module]) => module ?? []))];

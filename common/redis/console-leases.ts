@@ -37,14 +37,14 @@ export async function takeConsole(
   return { owner: holder, address: where };
 }
 
-/** Gives a console back, if it is held; lost, the lease expires. */
+/** Releases a console, if it is held; if the request is lost, the lease expires. */
 export async function releaseConsole(
   { redis, logger }: Pick<ConsoleLeaseOptions, 'redis' | 'logger'>,
   machine: string,
   { owner, address, rank }: ConsoleHolder,
 ): Promise<void> {
   await runScript(redis, 'console-lease', [machine, owner, address, rank, 0]).catch((error: unknown) => {
-    logger.debug({ err: error, machine }, 'A console could not be given back; its lease expires');
+    logger.debug({ err: error, machine }, 'Releasing a console failed; its lease expires');
   });
 }
 

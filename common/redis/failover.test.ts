@@ -52,10 +52,10 @@ test('a replica, one without its primary, and a server with too few replicas are
       ),
     );
   await admin.config('SET', 'min-replicas-to-write', 1);
-  await answers(write).toBe('RedisUnavailable: The Redis server of the farm has too few replicas in step.');
+  await answers(write).toBe('RedisUnavailable: The Redis server of the farm has too few replicas that are up to date.');
   await admin.config('SET', 'min-replicas-to-write', 0);
   await admin.replicaof('127.0.0.1', 1);
-  await answers(write).toBe('RedisUnavailable: The Redis server of the farm is a replica that takes no writes.');
+  await answers(write).toBe('RedisUnavailable: The Redis server of the farm is a read-only replica.');
   await admin.config('SET', 'replica-serve-stale-data', 'no');
   await answers(check).toBe('RedisUnavailable: The Redis server of the farm has lost its primary.');
   await admin.replicaof('NO', 'ONE');

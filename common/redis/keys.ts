@@ -35,7 +35,7 @@ export const KEYS = {
   layerBuildDisks: (id: string) => key('layer-build', id, 'disks'),
   /** Set of layer builds that have not ended. */
   living: key('living'),
-  /** Hash of owners to how many works of theirs have not ended. */
+  /** Hash of owners to how many of their layer builds have not ended. */
   layersOf: key('layers-of'),
   /** Hash of what lasts how long (ms): `machines/<module>`, `import/<cluster>`. */
   durations: key('durations'),
@@ -70,7 +70,7 @@ export const KEYS = {
   /** Set of the living layer builds that use it. */
   sourceUsers: (cluster: string, name: string) => key('source', cluster, name, 'users'),
   workers: (cluster: string) => key('workers', cluster),
-  /** Hash of `<work>/<vm>` to the step of it that waits for a person. */
+  /** Hash of `<layer build>/<vm>` to the step of it that waits for a person. */
   handbuilds: (cluster: string) => key('handbuilds', cluster),
   /**
    * Hash of changes that people made to a cluster: `mode`, `limit/<name>`, `label/<key>` (JSON; null: removed), who did it

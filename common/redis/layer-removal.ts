@@ -12,10 +12,10 @@ export interface RemovalOrder {
 }
 
 /**
- * Result of an order. `needed`: a layer build in the making starts from the layer; `tagged`: a version has a tag; `stoodOn`:
+ * Result of an order. `needed`: an unfinished layer build starts from the layer; `tagged`: a version has a tag; `parent`:
  * other layers are based on it.
  */
-export type RemovalOutcome = 'removed' | 'gone' | 'needed' | 'tagged' | 'stoodOn';
+export type RemovalOutcome = 'removed' | 'gone' | 'needed' | 'tagged' | 'parent';
 
 /** So many orders are carried out at once: others wait for Redis meanwhile. */
 const BATCH = 100;
@@ -39,7 +39,7 @@ export async function removeImages(
   return outcomes;
 }
 
-/** The layers that works in the making start from, with the names of their modules. @throws RedisUnavailable */
+/** The layers that unfinished layer builds start from, with the names of their modules. @throws RedisUnavailable */
 export async function readNeededLayers(redis: Redis): Promise<ReadonlyMap<string, readonly string[]>> {
   const needed = new Map<string, string[]>();
   const layerBuilds = await readRedis(redis.smembers(KEYS.living));

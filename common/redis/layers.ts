@@ -29,7 +29,7 @@ export interface FinishedLayers {
   readonly tags: readonly ImageTag[];
 }
 
-/** The finished layers and those in layer. */
+/** The finished layers, and those that wait or are being built. */
 export interface LayerCatalog extends FinishedLayers {
   readonly unfinished: ReadonlyMap<string, UnfinishedLayer>;
   /** How long machines of a module held their slots before (seconds), by its name. */
@@ -189,7 +189,7 @@ export function parseCatalog({ unfinished, durations, ...finished }: StoredCatal
   return { ...parseLayers(finished), unfinished: new Map(parsed), machineSeconds: new Map(machineSeconds) };
 }
 
-/** SHA-256 of every local file that a layer in the making is made from. @throws RedisUnavailable */
+/** SHA-256 of every local file that an unfinished layer build uses. @throws RedisUnavailable */
 export async function readNeededBlobs(redis: Redis): Promise<ReadonlySet<string>> {
   const needed = new Set<string>();
   for (const stored of await readRedis(redis.smembers(KEYS.living))) {

@@ -21,7 +21,7 @@ export interface LeaseOptions {
 
 /**
  * Competes for a lease until `signal` is aborted. Whenever it is won, `hold` runs with a signal that is aborted when it is
- * lost or the process stops; a `hold` that ends or fails gives the lease back, and the competition continues.
+ * lost or the process stops; a `hold` that ends or fails releases the lease, and the competition continues.
  */
 export async function holdLease(
   options: LeaseOptions,
@@ -44,7 +44,7 @@ export async function holdLease(
       await renewing;
       await take(options, 0).catch(() => {});
     }
-    // A process that has given it back leaves it to another one.
+    // A process that has released it leaves it to another one.
     await clock.after(waitMs || RENEW_MS, signal).catch(() => undefined);
   }
 }

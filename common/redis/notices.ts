@@ -24,7 +24,7 @@ export const noticeSchema = z.discriminatedUnion('kind', [
     vm: z.string(),
     phase: phaseSchema,
   }),
-  /** A long task has been begun and is to be carried on. */
+  /** A long task has been begun and is to be continued. */
   z.object({ kind: z.literal('tasks') }),
   /** The next deadline is sooner than it was. */
   z.object({ kind: z.literal('deadline') }),

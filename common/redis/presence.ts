@@ -38,7 +38,7 @@ export async function keepAdvertised(
     await clock.after(RENEW_MS, signal).catch(() => undefined);
   }
   await advertise(redis, { ...presence, capacity: 0 }).catch((error: unknown) => {
-    logger.debug({ err: error }, 'The worker could not take itself off the list; it expires');
+    logger.debug({ err: error }, 'Removing the worker from the list failed; its entry expires');
   });
 }
 

@@ -85,14 +85,14 @@ export function redisUnavailable(error: unknown): FarmError {
 const PASSING: Readonly<Record<string, string>> = {
   ASK: 'moves its keys between servers',
   BUSY: 'is busy with a script',
-  CLUSTERDOWN: 'is a cluster that is not whole',
-  LOADING: 'starts, and still loads its data',
+  CLUSTERDOWN: 'is a cluster that does not serve all hash slots',
+  LOADING: 'is starting and still loads its data',
   MASTERDOWN: 'has lost its primary',
   MISCONF: 'cannot write to its disk',
   MOVED: 'has moved its keys to another server',
-  NOREPLICAS: 'has too few replicas in step',
+  NOREPLICAS: 'has too few replicas that are up to date',
   OOM: 'is out of memory',
-  READONLY: 'is a replica that takes no writes',
+  READONLY: 'is a read-only replica',
   TRYAGAIN: 'moves its keys between servers',
 };
 

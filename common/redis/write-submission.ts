@@ -33,7 +33,7 @@ export interface BuiltModule extends SubmittedBase {
   readonly layerBuild: string;
   /** The layer build that failed in a former build, and whose failed phase is run again instead. */
   readonly resumes?: string;
-  /** Layers that it starts from: of this build, in layer, or there. */
+  /** Layers that it starts from: of this build, being built, or finished. */
   readonly parents: readonly string[];
   readonly cluster: string;
   readonly namespace: string;

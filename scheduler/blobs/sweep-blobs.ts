@@ -13,7 +13,7 @@ export interface BlobSweepOptions {
   readonly redis: Redis;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** How long a content is kept that no layer in the making needs. */
+  /** How long a content is kept that no unfinished layer build needs. */
   readonly retentionMs: number;
 }
 

@@ -25,7 +25,7 @@ async function watchAll(options: ClusterWatchOptions, signal: AbortSignal): Prom
   options.logger.info({ cluster: options.cluster.name }, 'Watching the cluster');
   const failed = new AbortController();
   const both = AbortSignal.any([signal, failed.signal]);
-  // One that fails ends all: the lease is given back, and the next holder starts all of them.
+  // One that fails ends all: the lease is released, and the next holder starts all of them.
   let inspectSoon = () => {};
   const reached = (ring: () => void) => {
     inspectSoon = ring;

@@ -142,7 +142,7 @@ export class ConsoleRelay {
         await this.#look();
         if (!(await this.#follow(AbortSignal.any([signal, this.#round.signal])))) return true;
       } catch (error) {
-        logger.debug({ err: error, ...this.#vm }, 'A console is not shown at the moment');
+        logger.debug({ err: error, ...this.#vm }, 'Showing a console failed; retrying');
       }
       // A session that lasted is reopened at once; one that does not open is retried with growing pauses.
       const lasted = clock.now() - startedAt > LONGEST_PAUSE_MS;

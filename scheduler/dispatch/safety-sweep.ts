@@ -44,7 +44,7 @@ export function keepDeadlines({ redis, notices, clock, logger }: LoopOptions, si
 export function carryTasksOn({ redis, notices, clock, logger }: LoopOptions, signal: AbortSignal): Promise<void> {
   const wake = [atNotices(notices, ({ kind }) => kind === 'tasks')];
   const look = () => advance(redis);
-  return lookAgain({ what: 'Carrying on a long task', look, everyMs: SWEEP_MS, wake, clock, logger }, signal);
+  return lookAgain({ what: 'Continuing a long task', look, everyMs: SWEEP_MS, wake, clock, logger }, signal);
 }
 
 /**

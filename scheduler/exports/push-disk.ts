@@ -75,7 +75,7 @@ async function askRegistry<T>(reference: ContainerReference, signal: AbortSignal
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof RegistryError)) throw error;
-    const message = `The registry at ${new URL(registryUrl(reference)).host} did not take the image: ${error.message}.`;
+    const message = `The registry at ${new URL(registryUrl(reference)).host} did not accept the image: ${error.message}.`;
     throw new FarmError('RegistryRefused', message, { cause: error });
   }
 }

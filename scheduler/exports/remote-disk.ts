@@ -10,7 +10,7 @@ import type { RawContent } from './raw-content.ts';
 /** Pauses before a content that was cut continues; after the last one without a byte it fails. */
 const RETRY_MS = [500, 2_000, 5_000, 10_000, 20_000] as const;
 
-/** What is said to be data at once: of what has not arrived, and of what has. */
+/** What is reported as data at once: of what has not arrived, and of what has. */
 const UNKNOWN_BYTES = 64 * 1024 ** 2;
 const DATA_BYTES = 2 * 1024 ** 2;
 /** Zeros end at a multiple of it, as readers want it: the sectors of any disk. */
@@ -68,7 +68,7 @@ export class RemoteDisk {
   }
 
   /**
-   * What is at a place. Zeros are known only where the transfer is, and are waited for there; elsewhere all is said to be data.
+   * What is at a place. Zeros are known only where the transfer is, and are waited for there; elsewhere all is reported as data.
    * @throws ClusterUnavailable
    */
   async extent(offset: number, most: number): Promise<Extent> {

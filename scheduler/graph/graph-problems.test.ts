@@ -151,7 +151,7 @@ vms:
     const error = refusal([pair], { limits: { small: limits, large: { ...limits, vms: 8 } } });
     expect(error.code).toBe('ExceedsLimits');
     expect(error.message).toMatchInlineSnapshot(
-      `"Module "pair": it fits on no cluster: "small" is asked for 2 VMs of at most 1 and 8Gi of memory of at most 1Gi; "large" is asked for 8Gi of memory of at most 1Gi"`,
+      `"Module "pair": it fits on no cluster: "small" is too small for 2 VMs (limit 1) and 8Gi of memory (limit 1Gi); "large" is too small for 8Gi of memory (limit 1Gi)"`,
     );
     const roomy = { small: limits, large: { ...limits, vms: 2, memoryBytes: 2 ** 33 } };
     expect(() => refusal([pair], { limits: roomy })).toThrow('The graph was planned.');

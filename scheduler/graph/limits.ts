@@ -23,8 +23,6 @@ export function excess(vms: readonly VmPlan[], cluster: string, limits: Limits):
   ];
   const exceeded = needs.filter(({ asked, limit }) => asked > limit);
   if (exceeded.length === 0) return null;
-  const lacks = exceeded.map(
-    ({ what, asked, limit, format }) => `${format(asked)} ${what} of at most ${format(limit)}`,
-  );
-  return `"${cluster}" is asked for ${lacks.join(' and ')}`;
+  const lacks = exceeded.map(({ what, asked, limit, format }) => `${format(asked)} ${what} (limit ${format(limit)})`);
+  return `"${cluster}" is too small for ${lacks.join(' and ')}`;
 }

@@ -50,7 +50,7 @@ export function imageHandlers({ redis, clock, retention }: ImageHandlersOptions)
       const finished = await readLayers(redis);
       const image = imageShelf(finished).find(params.image);
       const record = finished.layers.get(image.layerKey);
-      if (!record) throw new FarmError('BrokenInvariant', `The layer ${image.layerKey} has a name and no record.`);
+      if (!record) throw new FarmError('BrokenInvariant', `The layer ${image.layerKey} has a name but no record.`);
       const parents = finished.images.filter(({ layerKey }) => record.parents.includes(layerKey));
       const stored = await readLayerBuild(redis, record.layerBuild);
       return { status: 200, body: provenanceOf({ image, record, parents, stored, version: farmVersion }) };

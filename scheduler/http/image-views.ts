@@ -93,7 +93,7 @@ function sumOf(sizes: readonly (number | undefined)[]): number | null {
 
 function recordOf({ layerKey }: ImageName, layers: FinishedLayers['layers']): LayerRecord {
   const record = layers.get(layerKey);
-  if (!record) throw new FarmError('BrokenInvariant', `The layer ${layerKey} has a name and no record.`);
+  if (!record) throw new FarmError('BrokenInvariant', `The layer ${layerKey} has a name but no record.`);
   return record;
 }
 

@@ -108,7 +108,7 @@ function sendPage(response: Response, { to, complaint }: Form): void {
 ${complaint === null ? '' : `<p class="complaint" role="alert">${escapeHtml(complaint)}</p>`}
 <button>Sign in</button></form>
 <p id="hint"><code>slipway up</code> and <code>slipway open</code> print a link that signs you in once; an admin makes tokens with
-<code>slipway token create</code>. Signed in before, and came here by a link? <a href="${escapeHtml(pathOnThisHost(to))}">Go on</a></p>
+<code>slipway token create</code>. Signed in before, and came here by a link? <a href="${escapeHtml(pathOnThisHost(to))}">Continue</a></p>
 </main></body></html>\n`,
     );
 }

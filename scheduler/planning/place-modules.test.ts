@@ -84,7 +84,7 @@ test('reports at its module, all at once, what exceeds every cluster and what ca
         {
           ...{ file: 'b.yaml', line: 1, column: 1, severity: 'error', code: 'ExceedsLimits' },
           message:
-            'Module "b": it fits on no cluster: "few cores" is asked for 2 cores of at most 1; ' +
+            'Module "b": it fits on no cluster: "few cores" is too small for 2 cores (limit 1); ' +
             'it must be on the same cluster as "c0", "c1", "c2", "c3", "c4" and 2 more',
         },
       ],

@@ -97,7 +97,7 @@ function pinnable({ images, tags }: LayerCatalog): Record<string, string> {
 }
 
 /**
- * By its module, a layer in layer as its children may start from it; sizes that its sources decide are not known yet. None where
+ * By its module, an unfinished layer as its children may start from it; sizes that its sources decide are not known yet. None where
  * no module starts from it.
  */
 function offered({ module, layerKey, spec }: UnfinishedLayer): [string, OfferedLayer][] {

@@ -162,7 +162,7 @@ test('a disk is pushed to a registry with what docker login has kept, or with a 
   const { username, password } = REGISTRY_USER;
   const refused = await slipway('image', 'push', 'base', target, '--vm', 'vm');
   expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('`docker login`') });
-  expect(refused.stderr).toContain(`The registry at ${registry.host} did not take the image`);
+  expect(refused.stderr).toContain(`The registry at ${registry.host} did not accept the image`);
   expect(refused.stderr).toContain('authentication required (status code 401)');
 
   const folder = await emptyFolder();

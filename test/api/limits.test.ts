@@ -75,7 +75,7 @@ test('reserves places for roles that may write, and gives no token all of them',
   api.cut();
 });
 
-test('bounds bodies, streams and the layers in the making', async () => {
+test('bounds bodies, streams and unfinished layers', async () => {
   api = await startApi({ body: 2_000, streams: 1, layers: 2 });
   await api.reset();
   const submit = (body: string) => api?.call('/api/v1/builds', { method: 'POST', body }) ?? Promise.reject();

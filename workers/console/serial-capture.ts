@@ -65,7 +65,7 @@ export class SerialCapture {
       if (uid) await this.#read(uid, { follow: false, signal });
       await this.#store();
     } catch (error) {
-      this.#context.logger.debug({ err: error }, 'The last words of the machine are lost');
+      this.#context.logger.debug({ err: error }, 'Reading the last serial output failed');
     }
     return this.#lines?.tail;
   }
@@ -84,7 +84,7 @@ export class SerialCapture {
         if (machineEnd(vmi)) return;
       } catch (error) {
         if (signal.aborted) return;
-        logger.debug({ err: errorMessage(error) }, 'The serial port is not followed at the moment');
+        logger.debug({ err: errorMessage(error) }, 'Reading the serial port failed; retrying');
       }
       await clock.after(pauseMs, signal).catch(() => undefined);
     }
@@ -128,7 +128,7 @@ export class SerialCapture {
       for await (const chunk of log ?? []) length += (chunk as Buffer).length;
       if (log) lines.cutTo(length);
     } catch (error) {
-      if (!signal.aborted) logger.debug({ err: error }, 'How much is left of a serial log is not known');
+      if (!signal.aborted) logger.debug({ err: error }, 'Measuring a serial log failed');
     }
   }
 
@@ -157,7 +157,7 @@ export class SerialCapture {
     if (!uid || !this.#lines?.hasWaiting) return;
     const taken = this.#lines.take();
     await whileUnavailable({ clock, signal }, () => store.keepSerial(claim, { vmiUid: uid, ...taken })).catch(
-      (error: unknown) => logger.debug({ err: error }, 'Lines of the serial port are not kept'),
+      (error: unknown) => logger.debug({ err: error }, 'Storing serial output failed'),
     );
   }
 }

@@ -126,9 +126,9 @@ export class GuestConnection {
       if (!this.lost.aborted) this.#lost.abort(connectionLost(error));
     };
     client.on('error', lose);
-    client.on('close', () => lose(new Error('the connection to the guest is over')));
+    client.on('close', () => lose(new Error('the connection to the guest was closed')));
     stream.on('close', () => {
-      lose(new Error('the connection to the guest is over'));
+      lose(new Error('the connection to the guest was closed'));
       client.destroy();
     });
   }

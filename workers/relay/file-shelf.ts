@@ -96,7 +96,7 @@ class Meter extends Transform {
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null, data?: Buffer) => void) {
     this.sizeBytes += chunk.length;
     if (this.sizeBytes > this.#maxBytes) {
-      done(new ShelfRefusal(413, `The relay has room for ${this.#maxBytes} bytes more`));
+      done(new ShelfRefusal(413, `The file is larger than the ${this.#maxBytes} bytes that the relay has left`));
       return;
     }
     this.#hash.update(chunk);

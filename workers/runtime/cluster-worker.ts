@@ -66,7 +66,7 @@ export async function startClusterWorker(options: ClusterWorkerOptions): Promise
     for (const id of ids) worker.cancelJob(id, 'The lock of the job was lost.');
   });
   worker.on('error', (error) => logger.warn({ err: error, cluster }, 'The queue reported an error'));
-  worker.on('failed', (job, error) => logger.info({ err: error, job: job?.id }, 'A delivery was given up'));
+  worker.on('failed', (job, error) => logger.info({ err: error, job: job?.id }, 'A job failed in its queue'));
   await worker.waitUntilReady();
   worker.run().catch((error: unknown) => logger.error({ err: error, cluster }, 'The worker has stopped taking jobs'));
   return { pause: () => worker.pause(true), close: () => worker.close() };

@@ -36,7 +36,7 @@ export class PhaseWorkers {
     resources.defer('workers', () => this.#release());
   }
 
-  /** Resolves when jobs of the cluster are taken. Jobs that run when that is stopped go on. */
+  /** Resolves when jobs of the cluster are taken. Jobs that run when that is stopped continue. */
   async take(cluster: string): Promise<ClusterRun> {
     const { phase, concurrency, worker, runner, redis, clock, logger, onTaken } = this.#options;
     const leaving = new AbortController();
@@ -68,7 +68,7 @@ export class PhaseWorkers {
     await Promise.all([...this.#taking].map((each) => each.leave()));
     await runner.drain(DRAIN_MS);
     if (runner.active > 0)
-      logger.warn({ active: runner.active }, 'Work could not be handed back; it will be taken over');
+      logger.warn({ active: runner.active }, 'Jobs did not end in time; other workers take them over');
     else await Promise.all([...this.#taking].map(({ worker }) => worker.close()));
   }
 }

@@ -83,7 +83,7 @@ function judgeSnapshotClasses(
   );
   if (usable.length > 1) {
     const what = `The driver "${provisioner}" has ${usable.length} default snapshot classes: no snapshot can be made.`;
-    const howToFix = `Take the annotation ${DEFAULT_SNAPSHOT_CLASS} off all of ${namesOf(usable)} but one, or name one as clusters[].snapshotClass.`;
+    const howToFix = `Remove the annotation ${DEFAULT_SNAPSHOT_CLASS} from all but one of ${namesOf(usable)}, or name one as clusters[].snapshotClass.`;
     return [{ what, severity: 'error', howToFix }];
   }
   const [chosen] = usable;

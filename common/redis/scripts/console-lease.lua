@@ -1,8 +1,8 @@
--- Takes or renews the console of a machine, or gives it back. The holder has the only session with the machine. The
+-- Takes or renews the console of a machine, or releases it. The holder has the only session with the machine. The
 -- higher rank wins: a scheduler that only shows the console has 0, a worker that types has the epoch of its claim.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     name of the machine, owner, its address, rank, for how many ms (0: give it back)
+-- ARGV     name of the machine, owner, its address, rank, for how many ms (0: release it)
 --
 -- returns  {owner, address} of the holder; empty texts: there is none
 --

@@ -1,7 +1,7 @@
--- Takes or renews a lease, or gives it back.
+-- Takes or renews a lease, or releases it.
 --
 -- KEYS[1]  prefix of the farm
--- ARGV     name, owner, for how many ms (0: give it back)
+-- ARGV     name, owner, for how many ms (0: release it)
 --
 -- returns  0 when the owner holds it now, else after how many ms to ask again: then its holder has not renewed it
 local lease = KEYS[1] .. ':lease:' .. ARGV[1]

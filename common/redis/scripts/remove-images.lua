@@ -4,8 +4,8 @@
 -- ARGV[1]  JSON list of {layerKey, versions: ["<module>:<version>", ...]}, children before their parents
 -- ARGV[2]  '1': also versions that have a tag, and layers that other layers are based on
 --
--- returns  for each of the list 'removed', 'gone' (it was), or why it stays: 'needed' (a layer build in the making starts from it),
---          'tagged', 'stoodOn'
+-- returns  for each of the list 'removed', 'gone' (it was), or why it stays: 'needed' (an unfinished layer build starts from it),
+--          'tagged', 'parent'
 -- @include farm images
 ensureIndexes()
 local isForced = ARGV[2] == '1'
@@ -15,7 +15,7 @@ local function whyKept(layerKey, goes, isTagged)
   if goes and redis.call('SCARD', key('layer', layerKey, 'needed-by')) > 0 then return 'needed' end
   if isForced then return nil end
   if isTagged then return 'tagged' end
-  if goes and redis.call('SCARD', key('layer', layerKey, 'dependents')) > 0 then return 'stoodOn' end
+  if goes and redis.call('SCARD', key('layer', layerKey, 'dependents')) > 0 then return 'parent' end
   return nil
 end
 

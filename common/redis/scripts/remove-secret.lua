@@ -1,4 +1,4 @@
--- Forgets a secret. Works that were accepted keep the value that they have.
+-- Forgets a secret. Layer builds that were accepted keep the value that they have.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV     name

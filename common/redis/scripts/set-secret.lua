@@ -1,4 +1,4 @@
--- Keeps the value of a secret in the place of the former one. Works that were accepted keep the one that they have.
+-- Keeps the value of a secret in the place of the former one. Layer builds that were accepted keep theirs.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV     name, value sealed under the farm's key, name of the token that sets it

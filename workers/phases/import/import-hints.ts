@@ -94,7 +94,7 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   [/(answered|got) (404|410)\b/, 'The server does not have this file: compare the URL with the list of its publisher.'],
   [
     /redirects|unsupported protocol scheme/,
-    'The server sends the farm on to an address that leads nowhere: `curl -sIL URL` shows the way. Give the address of the file itself.',
+    'The server redirects to an address that does not work: `curl -sIL URL` shows the redirects. Give the address of the file itself.',
   ],
   [/(answered|got) 5\d\d\b/, 'The server failed: build again when `curl -I URL` answers with 200.'],
   [

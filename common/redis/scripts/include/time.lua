@@ -6,7 +6,7 @@
 -- layer-build:<id>:running  set of the "<vm>/<phase>" that are claimed
 -- layer-build:<id>          of a clone: runMs (how long it runs) and runUntil (from when its first machine is up)
 -- deadlines          zset of layer builds by the time when expire.lua looks at them, which may be too early: the clock of a layer build
---                    is never faster than time, so an entry stays valid while the clock stands still and when it goes on
+--                    is never faster than time, so an entry stays valid while the clock stands still and when it continues
 local STOPPING_MS = 60000
 
 local function workedMs(layerBuild)

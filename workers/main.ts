@@ -67,7 +67,7 @@ async function startWorker(
     ...{ redis: producer, clock, logger, worker },
     address: ownAddress(config.http, port),
   });
-  // Who watches a console while a boot command is typed only looks.
+  // Viewers cannot type while a boot command is typed.
   serveConsoleLinks(server, { farmKey, clock, find: (machine) => consoles.find(machine), mayType: () => false });
   const runner = new PhaseRunner({
     ...{ worker, clock, logger },
@@ -135,7 +135,11 @@ function openCluster(
 
 function clusterOf(clusters: ReadonlyMap<string, OpenCluster>, { cluster }: PhaseClaim): OpenCluster {
   const open = clusters.get(cluster);
-  if (!open) throw new FarmError('BrokenInvariant', `This worker does not know the cluster "${cluster}".`);
+  if (!open)
+    throw new FarmError(
+      'BrokenInvariant',
+      `This worker does not know the cluster "${cluster}": name it in the option clusters of all processes.`,
+    );
   return open;
 }
 

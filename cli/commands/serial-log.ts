@@ -10,7 +10,7 @@ export function isNamed(names: readonly string[] | undefined, module: string, vm
 export interface SerialLogFlags {
   /** Only these machines, as VM or MODULE/VM; all of the build when absent. */
   readonly vms?: readonly string[] | undefined;
-  /** Go on until their layer builds have ended. */
+  /** Continue until their layer builds have ended. */
   readonly follow: boolean;
   readonly json: boolean;
 }

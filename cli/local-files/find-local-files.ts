@@ -99,7 +99,7 @@ class Search {
     } catch (error) {
       const isMissing = hasErrorCode(error, 'ENOENT');
       if (isMissing && inner === undefined) throw new Complaint(this.#missing());
-      throw new Complaint(`${subject}${isMissing ? 'leads nowhere' : `cannot be read: ${errorMessage(error)}`}`);
+      throw new Complaint(`${subject}${isMissing ? 'is a broken link' : `cannot be read: ${errorMessage(error)}`}`);
     }
     if (this.#allowOutside) return real;
     const root = realpathSync(dirname(this.#reference.moduleFile));

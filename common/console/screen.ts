@@ -46,7 +46,7 @@ export class Screen {
   /** Makes it dark, in another size. @throws RangeError when that is too large */
   resize(width: number, height: number): void {
     if (width < 1 || height < 1 || width * height > MOST_PIXELS)
-      throw new RangeError(`A screen of ${width} x ${height} pixels is not shown.`);
+      throw new RangeError(`A screen of ${width} x ${height} pixels is not shown: the limit is ${MOST_PIXELS} pixels.`);
     [this.#width, this.#height] = [width, height];
     this.pixels = Buffer.alloc(width * height * PIXEL_BYTES);
     this.version += 1;

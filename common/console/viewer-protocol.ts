@@ -70,13 +70,15 @@ function* message(listener: ViewerListener): ByteProtocol {
 
 function* encodings(listener: ViewerListener): ByteProtocol {
   const count = (yield 3).readUInt16BE(1);
-  if (count > MOST_ENCODINGS) throw new RangeError(`The viewer claims to read ${count} encodings.`);
+  if (count > MOST_ENCODINGS)
+    throw new RangeError(`The viewer names ${count} encodings; the limit is ${MOST_ENCODINGS}.`);
   const list = yield 4 * count;
   listener.onEncodings(Array.from({ length: count }, (_, index) => list.readInt32BE(4 * index)));
 }
 
 function* skipText(): ByteProtocol {
   const length = (yield 7).readUInt32BE(3);
-  if (length > MOST_CUT_TEXT) throw new RangeError(`The viewer sent a text of ${length} bytes.`);
+  if (length > MOST_CUT_TEXT)
+    throw new RangeError(`The viewer sent a text of ${length} bytes; the limit is ${MOST_CUT_TEXT}.`);
   for (let left = length; left > 0; left -= PIECE) yield Math.min(left, PIECE);
 }

@@ -37,7 +37,7 @@ export const runViewSchema = z.object({
     z.object({
       vm: z.string(),
       isUp: z.boolean(),
-      /** It was up and has gone off; the clone ends with the last one that does. */
+      /** It was up and is off now; the clone ends when all of its machines are. */
       isOff: z.boolean(),
     }),
   ),

@@ -150,7 +150,7 @@ export const ERRORS = {
   NotFound: {
     kind: 'precondition',
     http: 404,
-    solve: 'Check the id; finished builds are forgotten after their retention.',
+    solve: 'Check the name or id in the message; finished builds are forgotten after `retention.builds`.',
   },
   IdempotencyConflict: {
     kind: 'precondition',

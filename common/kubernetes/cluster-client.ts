@@ -14,7 +14,7 @@ import { type ApiRequest, ApiTransport } from './transport.ts';
 export interface ClusterObserver {
   apiError?(cluster: string, code: number): void;
   watchRestarted?(cluster: string, plural: string, why: 'expired' | 'error'): void;
-  /** The server took a request, but not all of it as meant. */
+  /** A warning of the server about a request that it accepted. */
   warning?(cluster: string, text: string): void;
 }
 

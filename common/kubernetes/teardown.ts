@@ -22,9 +22,9 @@ export interface TeardownOptions {
 }
 
 /**
- * The pods of the VMs carry the labels of their templates, and go with their VMs. Deleted by us, an ended one would be
- * gone before its VMI, and KubeOVN keeps the addresses of a pod whose VMI lives: those of the module, and the one on the
- * cluster's own network, which would never be freed.
+ * The pods of the VMs carry the labels of their templates, and go with their VMs. If the farm deleted an ended one
+ * itself, it would be gone before its VMI. KubeOVN keeps the addresses of a pod whose VMI lives, and would never free the one on
+ * the cluster's own network.
  */
 const NOT_OF_A_MACHINE = 'kubevirt.io!=virt-launcher';
 

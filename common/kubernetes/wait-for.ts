@@ -21,7 +21,7 @@ export type ObjectSet<T> = ReadonlyMap<string, T>;
 
 /**
  * Waits by watch until `until` gives something for the object of that name (undefined when there is none, also after it
- * was deleted). An error thrown by `until` ends the wait. Outages of the cluster are sat out.
+ * was deleted). An error thrown by `until` ends the wait. It continues after outages of the cluster.
  * @throws DeadlineExceeded, the signal's reason, or ClusterUnfit when watching is not allowed.
  */
 export function waitFor<T extends KubernetesObject, R>(

@@ -6,8 +6,8 @@ import { KEYS } from './keys.ts';
 import { readRedis, runScript } from './scripts.ts';
 
 /**
- * Steps are kept under numbers: their own, and far above them one for each time that one was tried again, or failed and was
- * kept for a person, and one for a person who was asked for before it.
+ * A step that waits is kept under a number, its place: the index of the step, plus `KEPT` when its try has failed or `BEFORE` when a
+ * person is asked for before it runs, plus `TRIED_AGAIN` for each earlier try.
  */
 const KEPT = 10_000;
 const BEFORE = 20_000;

@@ -43,7 +43,7 @@ export const KEYS = {
   building: key('building'),
   /** Hash of layer keys to LayerRecords. */
   layers: key('layers'),
-  /** Set of the `<module>:<version>` of a layer; absent on a farm of before, until a script of this version has run. */
+  /** Set of the `<module>:<version>` of a layer; absent on a farm of an older version, until a script of this one has run. */
   layerImages: (layerKey: string) => key('layer', layerKey, 'images'),
   /** Set of the `<module>@<tag>` of a layer. */
   layerTags: (layerKey: string) => key('layer', layerKey, 'tags'),

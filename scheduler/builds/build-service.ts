@@ -124,7 +124,11 @@ export class BuildService {
   async run(image: ImageView, { by, ...terms }: RunOrder): Promise<AcceptedBuild> {
     const { clock, clusters, farmKey } = this.#options;
     const cluster = clusters.find(({ name }) => name === image.cluster);
-    if (!cluster) throw new FarmError('ClusterUnfit', `This scheduler does not know the cluster "${image.cluster}".`);
+    if (!cluster)
+      throw new FarmError(
+        'ClusterUnfit',
+        `This scheduler does not know the cluster "${image.cluster}": name it in the option clusters of all processes.`,
+      );
     const run = { id: newUlid(clock.now()), image: `${image.module}:${image.version}`, ...terms };
     const kept = await readRunnable(cluster.client, image);
     const module = cloneModule(kept, image, { run, open: (sealed) => farmKey.open(sealed) });
@@ -165,7 +169,7 @@ export class BuildService {
     const { redis, clock, planner, retentionMs, blobs } = this.#options;
     const { facts, sealed } = await this.#resolve(read);
     for (let attempt = 0; attempt < MAX_PLANS; attempt += 1) {
-      // Of its own: the farm remembers of an id that its plan was stale, for a reply that was lost.
+      // A new id for each plan: the farm remembers that the plan of an id was stale, so that a repeated request gets the same answer.
       const buildId = newUlid(clock.now());
       const build = { ...sender, buildId, retentionMs };
       const catalog = await readCatalog(redis, read.parents);

@@ -21,7 +21,10 @@ export function modulesToRetry(
   if (failed.length === 0) throw refused(`Every module of the build ${id} has succeeded.`);
   return failed.map(({ name, layerBuild = '' }) => {
     const stored = layerBuilds.get(layerBuild);
-    if (!stored) throw new FarmError('NotFound', `The submission of "${name}" is no longer kept.`);
+    if (!stored) {
+      const solve = 'Submit its modules again with `slipway build`.';
+      throw new FarmError('NotFound', `The submission of "${name}" is no longer kept.`, { details: { solve } });
+    }
     // A layer build that several builds share has the name of the first one.
     return changeSecrets({ ...stored.spec.module, name }, open);
   });

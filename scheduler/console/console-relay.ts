@@ -190,7 +190,10 @@ export class ConsoleRelay {
     const { stream, isPreserving } = this.#kind;
     const [machine, cluster] = [this.#machine, clusterOf(this.#vm.cluster)];
     if (!cluster)
-      throw new FarmError('ClusterUnfit', `This scheduler does not know the cluster "${this.#vm.cluster}".`);
+      throw new FarmError(
+        'ClusterUnfit',
+        `This scheduler does not know the cluster "${this.#vm.cluster}": name it in the option clusters of all processes.`,
+      );
     await waitFor(
       cluster,
       { resource: RESOURCES.instances, name: machine },
@@ -234,7 +237,7 @@ export class ConsoleRelay {
     }
   }
 
-  /** What this process itself takes and gives back is none. */
+  /** Whether a notice is of a change that this process did not make itself. */
   #isNews(owner: string): boolean {
     const self = this.#options.self.owner;
     return owner !== this.#holder && owner !== self && !(owner === '' && this.#holder === self);

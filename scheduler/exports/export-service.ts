@@ -99,7 +99,7 @@ export class ExportService {
   /** State of an export; continues one that another process left unfinished. @throws NotFound, TooManyRequests */
   async view(id: string, by: string): Promise<ExportView> {
     const order = await this.#read(id, 'order.json', orderSchema);
-    if (!order) throw new FarmError('NotFound', `Export ${id} not found: it was removed, or never requested.`);
+    if (!order) throw missing(`Export ${id} not found: it was removed, or never requested.`);
     const { module, version, vm, disk, format } = order;
     const described = { id, module, version, vm, disk, format, fileName: fileNameOf(order) };
     const done = await this.#read(id, 'done.json', doneSchema);
@@ -136,7 +136,7 @@ export class ExportService {
   /** Path of the file of an export that is ready. @throws NotFound */
   async content(id: string): Promise<string> {
     const done = await this.#read(id, 'done.json', doneSchema);
-    if (!done?.sha256) throw new FarmError('NotFound', `The export ${id} is not ready, or was removed.`);
+    if (!done?.sha256) throw missing(`The export ${id} is not ready, or was removed.`);
     await this.#touch(id);
     return join(this.#options.directory, id, done.sha256);
   }
@@ -167,6 +167,7 @@ export class ExportService {
       throw new FarmError(
         'TooManyRequests',
         `The token "${by}" already has ${own} exports in progress, the limit of one token.`,
+        { details: { solve: 'Wait until one of them has ended, then try again.' } },
       );
     }
     const progress: Progress = { by, state: 'waiting', percent: 0, error: null, listeners: new Set() };
@@ -225,6 +226,10 @@ export class ExportService {
     const now = new Date(this.#options.clock.now());
     await utimes(join(this.#options.directory, id, 'order.json'), now, now).catch(() => undefined);
   }
+}
+
+function missing(message: string): FarmError {
+  return new FarmError('NotFound', message, { details: { solve: 'Request the export of the image again.' } });
 }
 
 function move(progress: Progress, change: Partial<Pick<Progress, 'state' | 'percent' | 'error'>>): void {

@@ -16,7 +16,7 @@ const DEVICE = '/dev/disk';
 
 /**
  * Clones a snapshot into a claim, and reads it by a pod of the farm's own image, which serves it on the loopback of its network:
- * only who may forward ports of the pod gets there. The pod goes with the volume.
+ * only clients that may forward ports of the pod reach it. The pod goes with the volume.
  * @throws ClusterUnavailable, DeadlineExceeded
  */
 export async function withReaderPod<T>(

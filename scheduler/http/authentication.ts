@@ -162,6 +162,7 @@ export function refuseForeignPage(request: Request): void {
   throw new FarmError(
     'Forbidden',
     'A request with the session cookie that changes something must come from a page of the farm.',
+    { details: { solve: 'Use the web console at the address of the farm, or send a bearer token instead.' } },
   );
 }
 

@@ -31,5 +31,6 @@ export function consolePages(folder: string): Router {
 }
 
 function notBuilt(cause: Error): FarmError {
-  return new FarmError('NotFound', 'This farm has no web console: it was not compiled.', { cause });
+  const solve = 'Compile it with `npm run build`, then load the page again.';
+  return new FarmError('NotFound', 'This farm has no web console: it was not compiled.', { cause, details: { solve } });
 }

@@ -16,7 +16,8 @@ const requestErrorSchema = z.object({ status: z.int().min(400).max(499), message
 
 /** Answers requests that no route has answered. */
 export const noSuchRoute: RequestHandler = (request) => {
-  throw new FarmError('NotFound', `The API has no ${request.method} ${request.path}.`);
+  const solve = 'The page /api of the farm shows all operations.';
+  throw new FarmError('NotFound', `The API has no ${request.method} ${request.path}.`, { details: { solve } });
 };
 
 /** Turns an error of a handler into problem details (RFC 9457), by the error table. */

@@ -41,7 +41,9 @@ function linkOf({ data }: { readonly data?: unknown }) {
 
 const forLookingOnly: RequestHandler = ({ method }, _response, next) => {
   if (method === 'GET' || method === 'HEAD') return next();
-  throw new FarmError('Forbidden', 'The queue board is read-only; cancel builds with the API.');
+  throw new FarmError('Forbidden', 'The queue board is read-only.', {
+    details: { solve: 'Cancel builds with the web console, `slipway cancel` or the API.' },
+  });
 };
 
 /** bull-board's page asks a web font of another host: here it is drawn with the fonts of the system. */

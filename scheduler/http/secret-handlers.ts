@@ -26,7 +26,9 @@ export function secretHandlers({ redis, farmKey }: SecretHandlersOptions) {
     },
 
     async removeSecret({ params: { name }, response }) {
-      if (!(await removeSecret(redis, name))) throw new FarmError('NotFound', `Secret "${name}" not found.`);
+      const solve = '`slipway secret list` lists the secrets.';
+      if (!(await removeSecret(redis, name)))
+        throw new FarmError('NotFound', `Secret "${name}" not found.`, { details: { solve } });
       audit(response, { outcome: 'removed', subject: name });
     },
   } satisfies Partial<Handlers>;

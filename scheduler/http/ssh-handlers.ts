@@ -100,7 +100,10 @@ function cloneNotUp({ id, finishedAt }: Pick<StoredBuild, 'id' | 'finishedAt'>, 
 function requiredCluster({ clusterOf }: SshHandlersOptions, { cluster }: StoredLayerBuild): ClusterClient {
   const found = clusterOf(cluster);
   if (found) return found;
-  throw new FarmError('ClusterUnfit', `This scheduler does not know the cluster "${cluster}".`);
+  throw new FarmError(
+    'ClusterUnfit',
+    `This scheduler does not know the cluster "${cluster}": name it in the option clusters of all processes.`,
+  );
 }
 
 interface MachineOfBuild {

@@ -109,7 +109,8 @@ async function refuseFlood(
   const own = layers === undefined ? 0 : await countLayersOf(redis, owner);
   if (layers === undefined || own < layers) return;
   const message = `${own} layers of "${owner}" wait or are being built already, and its quota is ${layers}.`;
-  throw new FarmError('TooManyRequests', message);
+  const solve = 'Wait until some of them have ended, or raise `owners[].layers` in the configuration.';
+  throw new FarmError('TooManyRequests', message, { details: { solve } });
 }
 
 async function untilFinished({ openListener }: StreamOptions, buildId: string, signal: AbortSignal): Promise<void> {

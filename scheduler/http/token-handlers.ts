@@ -34,7 +34,9 @@ export function tokenHandlers({ redis }: { readonly redis: Redis }) {
     },
 
     async revokeToken({ params: { name }, response }) {
-      if (!(await revokeToken(redis, name))) throw new FarmError('NotFound', `Token "${name}" not found.`);
+      const solve = '`slipway token list` lists the tokens.';
+      if (!(await revokeToken(redis, name)))
+        throw new FarmError('NotFound', `Token "${name}" not found.`, { details: { solve } });
       audit(response, { outcome: 'revoked', subject: name });
     },
   } satisfies Partial<Handlers>;

@@ -77,6 +77,7 @@ test('an admin sends builds of others and urgent ones; a quota of layers holds f
   await expect(admin.submit(SUBMISSION, { as: 'tight' })).rejects.toMatchObject({
     code: 'TooManyRequests',
     message: expect.stringMatching(/of "tight" .* its quota is 1\.$/),
+    details: { solve: expect.stringContaining('`owners[].layers`') },
   });
   await admin.cancel(quota.buildId);
 });
@@ -158,7 +159,10 @@ test('keeps no token but its hash, refuses the revoked and the expired, and note
   expect((await api.client.tokens()).map(({ name }) => name)).not.toContain('brief');
   await api.client.revokeToken('ci');
   expect(await refusal(token)).toBe('Unauthorized');
-  await expect(api.client.revokeToken('ci')).rejects.toMatchObject({ code: 'NotFound' });
+  await expect(api.client.revokeToken('ci')).rejects.toMatchObject({
+    code: 'NotFound',
+    details: { solve: expect.stringContaining('slipway token list') },
+  });
   expect(await api.as(eternal).builds()).toEqual([]);
   // Both names are free again.
   for (const name of ['ci', 'brief']) await api.client.createToken({ role: 'builder', name });

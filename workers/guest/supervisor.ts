@@ -133,7 +133,7 @@ export class StepSupervisor {
     return end;
   }
 
-  /** Remembers in the guest how much of the log is stored. Lost, the last lines are stored twice. */
+  /** Remembers in the guest how much of the log is stored. If that is lost, the last lines are stored twice. */
   keep(index: number, offset: number): void {
     this.#shell.send(`keep ${index} ${offset}`);
   }

@@ -63,8 +63,8 @@ export function subnetObject(scope: ModuleScope, subnet: SubnetPlan): Subnet {
 }
 
 /**
- * The addresses of a subnet that KubeOVN must give only to their owners in the plan: they are granted to
- * who asks for them by name.
+ * The addresses of a subnet that KubeOVN must give only to their owners in the plan: only cards that ask for
+ * one of them get it.
  */
 function plannedAddresses({ vms }: LayerSpec, subnet: SubnetPlan): string[] {
   const { name, gateway, relay, egress, unmanaged } = subnet;

@@ -1,5 +1,5 @@
--- Frees the slots of machines that the cluster shows no more, and counts those it shows that hold none. A clone of which every machine
--- has gone off has ended.
+-- Frees the slots of machines that the cluster shows no more, and counts those it shows that hold none. A clone ends when
+-- all of its machines are off.
 --
 -- KEYS[1]  prefix of the farm
 -- ARGV[1]  cluster

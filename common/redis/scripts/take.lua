@@ -158,8 +158,8 @@ local function fits(gang, used) return isWithin(limits, gang, used) end
 local NOTHING = { vms = 0, cpu = 0, memory = 0 }
 local function hasQuota(owner, gang, used) return isWithin(termsOf(owner), gang, used.held[owner] or NOTHING) end
 
--- Workers need room for all that the whole gang goes through; one that is larger than all of them together goes when no other
--- is there.
+-- A gang is admitted when the workers of each phase have room for its machines beside those on their way there; one that is larger
+-- than that room is admitted when no other machine is.
 local stages = cjson.decode(ARGV[9])
 local function workersHaveRoom(gang, used)
   local before = 0

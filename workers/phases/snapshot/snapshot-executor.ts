@@ -10,8 +10,8 @@ import { type GuestShutdown, noteEnd, shutDown } from './shutdown.ts';
 
 /**
  * The snapshot phase of one VM: a clean shutdown, a snapshot of every disk, a halted template VM. That is the layer, and
- * the phase ends with it: what existed for building only is removed by the scheduler's sweep, which the end of the work
- * wakes, while the children of the layer already start. An unchanged import has no machine to shut down.
+ * the phase ends with it: what existed for building only is removed by the scheduler's sweep, which the end of the
+ * layer build wakes, while the children of the layer already start. An unchanged import has no machine to shut down.
  */
 export function createSnapshotExecutor(askGuest?: GuestShutdown): PhaseExecutor {
   return {

@@ -283,7 +283,7 @@ local function stopLayerBuild(layerBuild, verdict, failure)
   if layerBuild.state == 'stopping' then setDeadline(layerBuild) end
 end
 
--- A machine of a clone has gone off, by its guest or in a crash. A clone is over when none of its machines has a slot any more.
+-- A machine of a clone is off: its guest powered it off, or it crashed. A clone ends when none of its machines has a slot any more.
 local function goneOff(slot)
   local id, generation, vm = string.match(slot, '^([^/]*)/([^/]*)/(.*)$')
   local layerBuild = loadLayerBuild(id)

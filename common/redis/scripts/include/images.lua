@@ -26,8 +26,8 @@ local function addDependent(record)
   for _, parent in ipairs(record.parents or {}) do redis.call('SADD', key('layer', parent, 'dependents'), record.layerKey) end
 end
 
--- Creates the indexes where an older version of the farm, or a person, wrote data without them. Layers of farms of before have no name
--- but the one in their record: they get it.
+-- Creates the indexes where an older version of the farm, or a person, wrote data without them. Layers of older versions
+-- have no name but the one in their record: they get it.
 local areEnsured = false
 local function ensureIndexes()
   if areEnsured then return end

@@ -4,8 +4,8 @@
 --
 -- tasks  list of JSON {kind, ...}
 local PORTION = 20
--- By kind: function(task, budget) does a portion of about so many layer builds. Returns how many they were, and the task as it goes
--- on, nil: it is over.
+-- By kind: function(task, budget) does a portion of about so many layer builds. Returns their number, and what is
+-- left of the task, nil when it is done.
 local TASKS = {}
 local following, isAdded = {}, false
 

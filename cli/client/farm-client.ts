@@ -162,7 +162,7 @@ export class FarmClient {
     return this.#api.call('removeSecret', { params: { name } });
   }
 
-  /** A link that opens the web console in a browser, signed in; it works once, and soon. */
+  /** A link that opens the web console in a browser, signed in; valid once, for 15 minutes. */
   async consoleLink(): Promise<string> {
     const { code } = await this.#api.call('createSignInCode', {});
     return `${this.#api.farm.url}/sign-in?code=${code}`;

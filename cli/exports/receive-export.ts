@@ -28,7 +28,7 @@ interface Receiver {
 
 /**
  * Fetches the file of an export to `path`, and verifies it. The part that an interrupted command has fetched is kept beside it
- * under the hash of the file, and is gone on with. Zeros take no room. @throws HashMismatch
+ * under the hash of the file, and continued. Zeros take no room. @throws HashMismatch
  */
 export async function receiveFile(receiver: Receiver, found: ReadyExport, path: string): Promise<void> {
   const part = `${path}.${found.sha256.slice(0, 12)}.part`;

@@ -5,7 +5,7 @@ import { phaseSchema } from './phases.ts';
 export const OUTCOMES = ['succeeded', 'failed', 'cancelled'] as const;
 export const outcomeSchema = z.enum(OUTCOMES);
 
-/** `build`: made by this build; `reuse`: was there; `join`: made by another build's work. */
+/** `build`: made by this build; `reuse`: was there; `join`: made by the layer build of another build. */
 export const actionSchema = z.enum(['build', 'reuse', 'join']);
 export type Action = z.infer<typeof actionSchema>;
 

@@ -64,8 +64,15 @@ export const FAILURES = {
     solve:
       'A step removed the access of the farm to the guest, and then its worker was lost; the farm starts the module again from its source.',
   },
-  CloudInitFailed: { retry: 'never', solve: 'cloud-init ended with an error in the guest; the log shows where.' },
-  StepFailed: { retry: 'never', solve: 'The script ended with a code that is not 0; its last lines are the evidence.' },
+  CloudInitFailed: {
+    retry: 'never',
+    solve: 'cloud-init ended with an error in the guest; the log shows where. Correct `cloudInit`.',
+  },
+  StepFailed: {
+    retry: 'never',
+    solve:
+      'The script ended with a code that is not 0; its last lines show why. Correct it; `slipway build --on-error=keep` keeps the machine for a look.',
+  },
   StepTimeout: { retry: 'never', solve: 'Raise `stepTimeout`, or find what the script waits for in its log.' },
   GuestRebooted: { retry: 'never', solve: 'Never reboot from a shell step: use a `reboot` step.' },
   GuestPoweredOff: {
@@ -102,8 +109,11 @@ export const FAILURES = {
       'The storage driver could not snapshot the disk; the message quotes it. Repair the storage, then `slipway retry BUILD`.',
   },
   ModuleTimeout: { retry: 'never', solve: 'Raise `timeout` of the module.' },
-  RetriesExhausted: { retry: 'never', solve: 'All generations failed; the message is the last cause.' },
-  ParentFailed: { retry: 'never', solve: 'The parent module failed; look at its failure.' },
+  RetriesExhausted: {
+    retry: 'never',
+    solve: 'All generations failed; the message is the last cause. Remove it, then build again.',
+  },
+  ParentFailed: { retry: 'never', solve: 'The parent module failed: solve its failure, then build again.' },
   Fault: { retry: 'same-generation', solve: 'The farm had an internal error; it retries by itself.' },
 } as const satisfies Record<string, FailureRow>;
 

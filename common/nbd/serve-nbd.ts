@@ -15,7 +15,7 @@ export interface NbdDisk {
   read?(offset: number, length: number): Promise<readonly Run[]>;
   /** For clients that pass over zeros without reading them. */
   extent?(offset: number, most: number): Promise<Extent>;
-  /** Resolves when it may go on. */
+  /** Resolves when it may continue. */
   write?(offset: number, pieces: readonly Buffer[]): Promise<void>;
 }
 
@@ -52,7 +52,7 @@ export async function serveNbd(connection: Duplex, disk: NbdDisk): Promise<void>
   if (agreed) await transmit({ connection, source, disk, ...agreed });
 }
 
-/** How the client goes on to the disk; null: it does not. */
+/** How the client continues to the disk; null: it does not. */
 async function negotiate(
   connection: Duplex,
   source: ByteSource,

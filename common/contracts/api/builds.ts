@@ -85,7 +85,7 @@ export const BUILDS = {
     path: '/api/v1/builds/{id}/retry',
     params: requests.buildParamsSchema,
     summary:
-      'Build the modules of a build that has ended and that did not succeed in it again, as they were submitted. It is another build; layers that are there are reused, the others begin from their sources.',
+      'Retry the modules of an ended build that did not succeed, as they were submitted, in a new build. Existing layers are reused; a module that failed in its snapshot phase continues there where its disks allow it; other modules begin from their sources.',
     role: 'builder',
     answers: { 202: { schema: z.object({ buildId: z.string(), plan: planSchema }) } },
     query: requests.retryQuerySchema,

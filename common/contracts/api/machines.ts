@@ -51,7 +51,7 @@ export const MACHINES = {
     path: '/api/v1/builds/{id}/vms/{vm}/ssh-access',
     params: requests.vmParamsSchema,
     summary:
-      'How to log in to a machine while a step of it waits for a person: the user, and the private key of the build. For the token whose build it is, and admins.',
+      'How to log in to a machine while a step of it waits for a person: the user, and the private key of the build. For the owner of the build and admins.',
     role: 'builder',
     answers: { 200: { schema: sshAccessSchema } },
     query: requests.vmQuerySchema,
@@ -62,7 +62,7 @@ export const MACHINES = {
     path: '/api/v1/builds/{id}/vms/{vm}/ssh',
     params: requests.vmParamsSchema,
     summary:
-      'The SSH server of a machine as a WebSocket with the subprotocol `binary`: raw bytes in both directions, while a step of it waits for a person. For the token whose build it is, and admins.',
+      'The SSH server of a machine as a WebSocket with the subprotocol `binary`: raw bytes in both directions, while a step of it waits for a person. For the owner of the build and admins.',
     role: 'builder',
     answers: { 101: { mediaType: null } },
     query: requests.vmQuerySchema,
@@ -73,7 +73,7 @@ export const MACHINES = {
     path: '/api/v1/builds/{id}/vms/{vm}/continue',
     params: requests.vmParamsSchema,
     summary:
-      'Continue the step of a VM that waits for a person: a `handbuild` step, or one that has failed and whose machine is kept. `NotWaiting` (409) when none waits. For the token whose build it is, and admins.',
+      'Continue the step of a VM that waits for a person: a `handbuild` step, or one that has failed and whose machine is kept. `NotWaiting` (409) when none waits. For the owner of the build and admins.',
     role: 'builder',
     answers: { 202: { schema: z.object({ buildId: z.string(), vm: z.string(), step: z.int() }) } },
     query: requests.continueQuerySchema,

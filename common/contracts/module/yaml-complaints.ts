@@ -18,7 +18,7 @@ function indentComplaint({ message, pos }: YAMLError, source: Lines, number: num
   if (block !== null) {
     return `the text block that begins in line ${block} ended before this line, which is indented less: indent it like the others`;
   }
-  // A plain text goes on in the next lines, as far as they are indented more than its key.
+  // A plain text continues in the next lines, as far as they are indented more than its key.
   const line = lineOf(source, number);
   const rest = line.slice(source.lines.linePos(pos[0]).col - 1);
   if (!NESTED.test(message) || /:(\s|$)/.test(rest) || knownLine(line) !== undefined) return null;

@@ -98,7 +98,7 @@ class Gaps {
     this.#redis = redis;
   }
 
-  /** Those that an entry stands for. `mayTell`: the entry names their phase; entries of older farms do not. */
+  /** Those that an entry stands for. `namesPhase`: it names their phase; entries of older farms do not, and get no note. */
   async readLines(kept: string, namesPhase: boolean): Promise<KeptLines> {
     const [layerBuild = '', entry = ''] = kept.split(' ');
     const key = KEYS.layerBuildLog(layerBuild);
@@ -112,11 +112,11 @@ class Gaps {
     const isRemoved = !this.#removed.has(layerBuild) && (await readRedis(this.#redis.exists(key))) === 0;
     if (isRemoved) this.#removed.add(layerBuild);
     if (isNoted) return { lines: [] };
-    return { ...FARM_SAYS, lines: [isRemoved ? LOG_REMOVED : LINES_LEFT_OUT] };
+    return { ...BY_FARM, lines: [isRemoved ? LOG_REMOVED : LINES_LEFT_OUT] };
   }
 }
 
-const FARM_SAYS = { source: 'farm' };
+const BY_FARM = { source: 'farm' };
 const LOG_REMOVED = '[This log was removed to make room for newer ones (logs.total).]';
 const LINES_LEFT_OUT = '[Lines are left out here: of a layer the last part of the log is kept (logs.layer).]';
 

@@ -204,10 +204,10 @@ function phaseWait(
 ): Waited | undefined {
   const admission = imports.get(member);
   if (admission) return admission;
-  const kind = member.slice(member.lastIndexOf('/') + 1);
+  const name = member.slice(member.lastIndexOf('/') + 1);
   const since = phase.readyAt ?? null;
-  if (phase.state === 'queued') return { kind: 'worker', why: `a free ${kind} worker`, since };
+  if (phase.state === 'queued') return { kind: 'worker', why: `a free ${name} worker`, since };
   if (phase.state !== 'ready') return undefined;
-  if (since !== null && since > now) return { kind: 'retry', why: `its next try of ${kind}`, expectedAt: since };
-  return { kind: 'worker', why: `a scheduler that dispatches ${kind}`, since };
+  if (since !== null && since > now) return { kind: 'retry', why: `its next try of ${name}`, expectedAt: since };
+  return { kind: 'worker', why: `a scheduler that dispatches ${name}`, since };
 }

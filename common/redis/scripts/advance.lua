@@ -5,4 +5,4 @@
 --
 -- returns  1 when there is more to do
 -- @include farm outages events ready slots time tasks images sources finish submission
-return carryOn(tonumber(ARGV[1]) or PORTION) and 1 or 0
+return continueTasks(tonumber(ARGV[1]) or PORTION) and 1 or 0

@@ -47,12 +47,12 @@ if not layerBuild.startedAt then
       redis.call('HSET', key('build', buildId), 'state', 'running')
     end
     for _, known in ipairs(namesIn(buildId, layerBuild.id)) do
-      tellBuild(buildId, encode({ event = 'module-started', module = known.name, action = known.action }))
+      emitToBuild(buildId, encode({ event = 'module-started', module = known.name, action = known.action }))
     end
   end
 end
 if not repeated then
-  tellLayerBuild(layerBuild, encode({ event = 'phase-started', module = layerBuild.module, vm = ARGV[3], phase = ARGV[4],
+  emitToBuilds(layerBuild, encode({ event = 'phase-started', module = layerBuild.module, vm = ARGV[3], phase = ARGV[4],
     attempt = phase.attempts, worker = ARGV[6], again = again }))
 end
 if not first and not repeated then

@@ -15,9 +15,9 @@ if step and redis.call('HEXISTS', steps, mark) == 1 then return 1 end
 if mark ~= '' then redis.call('HSET', steps, mark, NOW .. ' ' .. ARGV[6]) end
 local began = step and mark == step .. 'finished' and redis.call('HGET', steps, step .. 'started')
 if not began then
-  tellLayerBuild(layerBuild, ARGV[6])
+  emitToBuilds(layerBuild, ARGV[6])
 else
   -- A step that was taken over has run since its first worker began it.
-  tellLayerBuild(layerBuild, ARGV[6], 'durationMs', string.format('%.0f', NOW - readMark(began)))
+  emitToBuilds(layerBuild, ARGV[6], 'durationMs', string.format('%.0f', NOW - readMark(began)))
 end
 return 1

@@ -15,7 +15,7 @@ local log, bytes = key('layer-build', layerBuild.id, 'log'), #ARGV[6]
 local place = quote(layerBuild.id .. ' ' .. redis.call('XADD', log, '*', 'event', ARGV[6], 'bytes', bytes))
 -- Marks the gap, for readers who come later.
 local event = encode({ event = 'log', vm = ARGV[3], phase = ARGV[4] })
-eachListener(layerBuild, function(buildId, name) tellBuild(buildId, event, 'module', quote(name), 'kept', place) end)
+eachListener(layerBuild, function(buildId, name) emitToBuild(buildId, event, 'module', quote(name), 'kept', place) end)
 local kept = tonumber(redis.call('HGET', key('layer-build', layerBuild.id), 'logBytes') or 0) + bytes
 countLog(layerBuild.id, bytes)
 kept = trimLog(layerBuild.id, log, kept, tonumber(ARGV[7]))

@@ -22,7 +22,7 @@ if not began then
   began = NOW .. ' ' .. ARGV[7]
   redis.call('HSET', steps, mark .. 'waiting', began)
   redis.call('HSET', waiting, layerBuild.id .. '/' .. vm, step)
-  tellLayerBuild(layerBuild, ARGV[7])
+  emitToBuilds(layerBuild, ARGV[7])
   notify({ kind = 'handbuild', layerBuild = layerBuild.id, vm = vm })
 end
 local elapsed = NOW - readMark(began)

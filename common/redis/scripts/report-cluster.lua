@@ -18,7 +18,7 @@ return withTasks(function()
     if (stage == 'leaving' or stage == 'runs') and not seen[name] then
       freeSlot(cluster, name)
       freed = freed + 1
-      if stage == 'runs' then goneOff(name) end
+      if stage == 'runs' then endMachineOfClone(name) end
     end
   end
   local vms, cpu, memory = 0, 0, 0

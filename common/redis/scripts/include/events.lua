@@ -2,7 +2,7 @@
 -- module. An entry has `event` (JSON), and fields with the JSON of what takes the place of that field of the event.
 local EVENTS_KEPT = 50000
 
-local function tellBuild(buildId, event, ...)
+local function emitToBuild(buildId, event, ...)
   redis.call('XADD', key('build', buildId, 'events'), 'MAXLEN', '~', EVENTS_KEPT, '*', 'event', event, ...)
 end
 
@@ -25,12 +25,12 @@ local function eachListener(layerBuild, visit)
   end
 end
 
-local function tellLayerBuild(layerBuild, event, ...)
+local function emitToBuilds(layerBuild, event, ...)
   local more = { ... }
-  eachListener(layerBuild, function(buildId, name) tellBuild(buildId, event, 'module', quote(name), unpack(more)) end)
+  eachListener(layerBuild, function(buildId, name) emitToBuild(buildId, event, 'module', quote(name), unpack(more)) end)
 end
 
 local function phaseFinished(layerBuild, field, phase, outcome, failure)
-  tellLayerBuild(layerBuild, encode({ event = 'phase-finished', module = layerBuild.module, vm = vmOf(field), phase = kindOf(field),
+  emitToBuilds(layerBuild, encode({ event = 'phase-finished', module = layerBuild.module, vm = vmOf(field), phase = phaseOf(field),
     outcome = outcome, durationMs = math.max(0, NOW - (phase.startedAt or NOW)) }, { failure = failure }))
 end

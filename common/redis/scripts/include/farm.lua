@@ -80,10 +80,10 @@ local function claimed(claim)
 end
 
 local function vmOf(field) return string.match(field, '^(.*)/') end
-local function kindOf(field) return string.match(field, '/([^/]*)$') end
+local function phaseOf(field) return string.match(field, '/([^/]*)$') end
 
 local function jobOf(layerBuild, field, phase)
-  return table.concat({ layerBuild.id, layerBuild.generation, vmOf(field), kindOf(field), phase.dispatch }, '.')
+  return table.concat({ layerBuild.id, layerBuild.generation, vmOf(field), phaseOf(field), phase.dispatch }, '.')
 end
 
 -- Publishes a notice to all processes; see notices.ts.

@@ -41,7 +41,7 @@ local function finishBuild(buildId)
   if tonumber(build[2] or 0) > 0 then outcome = 'cancelled' end
   if tonumber(build[1] or 0) > 0 then outcome = 'failed' end
   redis.call('HSET', key('build', buildId), 'state', outcome, 'finishedAt', NOW)
-  tellBuild(buildId, encode({ event = 'build-finished', buildId = buildId, outcome = outcome,
+  emitToBuild(buildId, encode({ event = 'build-finished', buildId = buildId, outcome = outcome,
     durationMs = NOW - tonumber(build[3]) }))
   local retention = tonumber(build[4])
   for _, part in ipairs({ 'events', 'layer-builds', 'results', 'modules' }) do
@@ -74,7 +74,7 @@ local function finishModule(buildId, known, detail)
     durationMs = detail.durationMs }, { images = detail.images, failure = detail.failure }
   redis.call('HSET', results, known.name, encode(fields, written))
   fields.event, fields.module, fields.name = 'module-finished', known.name, nil
-  tellBuild(buildId, encode(fields, written))
+  emitToBuild(buildId, encode(fields, written))
   if detail.outcome ~= 'succeeded' then redis.call('HINCRBY', key('build', buildId), detail.outcome, 1) end
   if redis.call('HINCRBY', key('build', buildId), 'open', -1) == 0 then finishBuild(buildId) end
 end
@@ -167,7 +167,7 @@ local function leaveToPeople(layerBuild, vm)
 end
 
 -- Passes the outcome of a layer build to its dependents, in portions, because there may be many.
-local function tellChildren(layerBuild, outcome, root)
+local function passToChildren(layerBuild, outcome, root)
   if redis.call('EXISTS', key('layer-build', layerBuild.id, 'children')) == 0 then return end
   addTaskFirst({ kind = 'children', layerBuild = layerBuild.id, module = layerBuild.module, outcome = outcome, root = root or layerBuild.module })
 end
@@ -175,7 +175,7 @@ end
 -- Ends a layer build and all that cannot be built without it, and starts what waited for it only.
 local function endLayerBuild(layerBuild, outcome, failure, root)
   endOne(layerBuild, outcome, failure)
-  tellChildren(layerBuild, outcome, root)
+  passToChildren(layerBuild, outcome, root)
 end
 
 -- A child is queued until all of its parents have succeeded; another one of them may have ended it.
@@ -258,7 +258,7 @@ local function stopLayerBuild(layerBuild, verdict, failure)
   -- No build joins it any more, and its dependents need not wait until its executors have let go.
   if verdict ~= 'again' then
     closeFlight(layerBuild)
-    tellChildren(layerBuild, verdict)
+    passToChildren(layerBuild, verdict)
   end
   withdrawGang(layerBuild)
   -- No executor is waited for any more.
@@ -284,7 +284,7 @@ local function stopLayerBuild(layerBuild, verdict, failure)
 end
 
 -- A machine of a clone is off: its guest powered it off, or it crashed. A clone ends when none of its machines has a slot any more.
-local function goneOff(slot)
+local function endMachineOfClone(slot)
   local id, generation, vm = string.match(slot, '^([^/]*)/([^/]*)/(.*)$')
   local layerBuild = loadLayerBuild(id)
   if not layerBuild or layerBuild.state ~= 'running' or layerBuild.generation ~= tonumber(generation) then return end

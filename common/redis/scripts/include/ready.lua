@@ -115,7 +115,7 @@ local function dispatch(layerBuild, field, phase)
   storePhase(layerBuild.id, field, phase)
   local job = jobOf(layerBuild, field, phase)
   local placed = cjson.encode({
-    reference = { layerBuild = layerBuild.id, generation = layerBuild.generation, vm = vmOf(field), phase = kindOf(field),
+    reference = { layerBuild = layerBuild.id, generation = layerBuild.generation, vm = vmOf(field), phase = phaseOf(field),
       dispatch = phase.dispatch },
     cluster = layerBuild.cluster, priority = layerBuild.priority })
   redis.call('HSET', key('placed'), job, placed)

@@ -186,7 +186,7 @@ local function reuseModule(buildId, module)
   if nameLayer(module.name, module.layerKey, redis.call('HGET', key('build', buildId), 'submittedBy')) then
     notify({ kind = 'layer', layerKey = module.layerKey, cluster = record.cluster })
   end
-  tellBuild(buildId, encode({ event = 'module-reused', module = module.name }, { images = list }))
+  emitToBuild(buildId, encode({ event = 'module-reused', module = module.name }, { images = list }))
   finishModule(buildId, module, { outcome = 'succeeded', durationMs = 0, images = list })
 end
 
@@ -201,7 +201,7 @@ local function startModule(buildId, module)
   if module.action == 'build' and layerBuild.pending == 0 then startLayerBuild(layerBuild) end
   if module.action == 'join' and layerBuild.startedAt then
     redis.call('HSET', key('build', buildId), 'state', 'running')
-    tellBuild(buildId, encode({ event = 'module-started', module = module.name, action = 'join' }))
+    emitToBuild(buildId, encode({ event = 'module-started', module = module.name, action = 'join' }))
   end
 end
 
@@ -225,7 +225,7 @@ local function lookAtModules(task, build, budget)
     'submittedBy', build.submittedBy or '', 'run', build.run or '',
     'criticalPath', redis.call('HGET', submission, 'criticalPath') or '[]')
   if build.run then redis.call('SADD', key('runs'), task.build) end
-  tellBuild(task.build, redis.call('HGET', submission, 'accepted'))
+  emitToBuild(task.build, redis.call('HGET', submission, 'accepted'))
   task.stage, task.from = 'apply', 0
   return #staged / 2, task
 end

@@ -26,7 +26,7 @@ local function storeFollowing(rest)
 end
 
 -- Does one portion. True when there is more to do.
-local function carryOn(budget)
+local function continueTasks(budget)
   storeFollowing()
   while budget > 0 do
     local raw = redis.call('LPOP', key('tasks'))
@@ -43,6 +43,6 @@ end
 -- announced to the processes that continue tasks.
 local function withTasks(run)
   local reply = run()
-  if isAdded and carryOn(PORTION) then notify({ kind = 'tasks' }) end
+  if isAdded and continueTasks(PORTION) then notify({ kind = 'tasks' }) end
   return reply
 end

@@ -10,6 +10,7 @@ import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
 import { maskSecrets } from '../../common/logging/mask.ts';
 import { type SshGuest, startSshGuest } from '../../test/harness/ssh-guest.ts';
+import { howLost } from '../phases/provision/shell-step.ts';
 import { GuestLink } from './guest-link.ts';
 import { GuestLog } from './guest-log.ts';
 import { type ProgramEnd, runProgram } from './run-program.ts';
@@ -156,6 +157,13 @@ test('a worker that was replaced while it was suspended changes nothing in the g
   await successor.remove();
   stale.close();
   current.close();
+});
+
+test('a script that leaves the guest read-only is lost, and the reason is known', async () => {
+  const { end } = await runScript(61, { script: 'sync; mount -o remount,ro /', env: {}, wrapper: null });
+  expect(end.state).toBe('died');
+  expect(howLost(end.logTail)).toContain('read-only');
+  await shell('mount -o remount,rw /');
 });
 
 test('a session whose successor died while it took over is ended by the next one', async () => {

@@ -195,6 +195,14 @@ reserve() {
   [ -s "$root/$1" ] || printf '%-120s\n' '- prepared -' | cat >"$root/$1"
 }
 
+# Whether a process runs: one that has ended, and that its parent has not waited for yet, does not.
+lives() {
+  kill -0 "$1" 2>/dev/null || return
+  kind=
+  read -r number name kind rest 2>/dev/null <"/proc/$1/stat"
+  [ "$kind" != Z ]
+}
+
 # Sets $state and $code.
 look() {
   state=prepared code=-
@@ -210,7 +218,7 @@ look() {
     pid=
     read -r pid 2>/dev/null <"$memory/$1.pid"
     if [ "$began_in" != "$boot" ]; then state=crashed
-    elif ! kill -0 "$pid" 2>/dev/null; then
+    elif ! lives "$pid"; then
       read -r began_in state code rest <"$root/$1"
       [ "$state" != running ] || state=died
     fi
@@ -303,6 +311,9 @@ tail_log() {
 
 finish() {
   look "$1"
+  # A runner that could not write its record (a disk that is read-only) is there for a moment after it has let go of the pipe.
+  n=0
+  while [ "$state" = running ] && [ $n -lt 20 ]; do pause; n=$((n + 1)); look "$1"; done
   truncated=no
   [ ! -e "$memory/$1.truncated" ] || truncated=yes
   if [ ! -s "$memory/$1.log" ]; then :

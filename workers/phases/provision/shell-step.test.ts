@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { scriptText, sudoWants } from './shell-step.ts';
+import { unixText } from '../../guest/shell-words.ts';
+import { changesOf, scriptText, sudoWants } from './shell-step.ts';
 
 test.each([
   ['sudo: sorry, you must have a tty to run sudo', /requiretty/],
@@ -21,4 +22,13 @@ test('a script of other bytes than a shell reads is not started', () => {
   expect(scriptText(Buffer.from('echo é\n'))).toBe('echo é\n');
   expect(() => scriptText(Buffer.from('echo é\n', 'latin1'))).toThrow('The script is not in UTF-8: save it in UTF-8');
   expect(() => scriptText(Buffer.from('echo', 'utf16le'))).toThrow('binary content');
+});
+
+test.each([
+  ['echo a\n', []],
+  ['\uFEFFecho a\n', [/byte order mark/]],
+  ['echo a\r\necho b\r\n', [/CRLF/]],
+  ['\uFEFFecho a\r\n', [/byte order mark/, /CRLF/]],
+])('the log of %j names each change that was made to the script', (script, changes) => {
+  expect(changesOf(script, unixText(script))).toEqual(changes.map((change) => expect.stringMatching(change)));
 });

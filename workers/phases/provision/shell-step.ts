@@ -9,7 +9,10 @@ import { unixText } from '../../guest/shell-words.ts';
 import type { StepProgram } from '../../guest/supervisor.ts';
 import { fence, guestIndex, type StepContext, type StepOutcome, stepLabel, stepTimeout } from './step-context.ts';
 
+const UNMARKED = '[The script begins with a byte order mark; it runs without it.]';
 const CONVERTED = '[The script has Windows line endings (CRLF); it runs with Unix line endings.]';
+/** Of the supervisor, which cannot write down that the script has ended. */
+const READ_ONLY = /supervisor\.sh: .*Read-only file system/;
 
 /**
  * Runs a script in the guest, exactly once.
@@ -25,7 +28,7 @@ export async function runShellStep(context: StepContext<ShellStep>): Promise<Ste
   const end = await runProgram({
     ...{ link: access.link, build, index: guestIndex(context), timeoutMs: step.timeoutMs, clock },
     program: { ...program, script },
-    notes: script === program.script ? [] : [CONVERTED],
+    notes: changesOf(program.script, script),
     beforeStart: () => fence(context),
     onAdopted: () => metrics.adoptedScripts.inc(),
     openLog: (offset) => {
@@ -35,6 +38,12 @@ export async function runShellStep(context: StepContext<ShellStep>): Promise<Ste
   });
   if (end.state === 'exited' && end.exitCode === 0) return { exitCode: 0 };
   throw failure(context, end);
+}
+
+/** How the script that runs differs from the one that was given, for the log of the step. */
+export function changesOf(given: string, run: string): readonly string[] {
+  const unmarked = given.replace(/^\uFEFF/, '');
+  return [...(unmarked === given ? [] : [UNMARKED]), ...(run === unmarked ? [] : [CONVERTED])];
 }
 
 async function programOf(context: StepContext<ShellStep>): Promise<StepProgram> {
@@ -68,14 +77,19 @@ function failure(context: StepContext<ShellStep>, { state, exitCode, logTail }: 
     case 'crashed':
       return new PhaseFailure('GuestRebooted', `The guest rebooted while ${label} ran.`, { evidence });
     case 'died':
-      return new PhaseFailure('StepFailed', `${label} was killed in the guest together with its supervisor.`, {
-        evidence,
-      });
+      return new PhaseFailure('StepFailed', `${label} ${howLost(logTail)}.`, { evidence });
     case 'exited':
       return new StepFailure(exitCode ?? null, `${label} ended with code ${exitCode}${sudoWants(logTail)}.`, {
         evidence,
       });
   }
+}
+
+/** Why the end of a script is not known, as the end of a sentence. */
+export function howLost(logTail: readonly string[]): string {
+  return READ_ONLY.test(logTail.join('\n'))
+    ? 'left the file system of the guest read-only, so that the farm can neither record its end nor remove its own files: mount it read-write at the end of the script'
+    : 'was killed in the guest together with its supervisor';
 }
 
 /** The messages of `sudo` and others when they refuse (`plugins/sudoers` and `src/tgetpass.c` of sudo), and their remedies. */

@@ -160,7 +160,9 @@ test('a worker that was replaced while it was suspended changes nothing in the g
 });
 
 test('a script that leaves the guest read-only is lost, and the reason is known', async () => {
-  const { end } = await runScript(61, { script: 'sync; mount -o remount,ro /', env: {}, wrapper: null });
+  // Busy while a file is open for writing.
+  const script = 'until mount -o remount,ro / 2>/dev/null; do sleep 0.1; done';
+  const { end } = await runScript(61, { script, env: {}, wrapper: null });
   expect(end.state).toBe('died');
   expect(howLost(end.logTail)).toContain('read-only');
   await shell('mount -o remount,rw /');

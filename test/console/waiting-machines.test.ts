@@ -152,7 +152,7 @@ test('reports that there is no machine yet, and takes a cut screen up again', { 
   expect(sockets.map((socket) => socket.isClosed())).toEqual([true, false]);
   await web.api.finish(await web.startPhase('base'));
   await web.startPhase('base');
-  await dialog.getByText('View only: typing needs the role builder.').waitFor();
+  await dialog.getByText('View only: the owner of the build and admins may type.').waitFor();
   expect(await dialog.getByRole('button', { name: 'Type' }).count()).toBe(0);
   await dialog.getByRole('button', { name: 'Close' }).press('Enter');
   await expect.poll(() => sockets[1]?.isClosed()).toBe(true);

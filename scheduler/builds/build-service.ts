@@ -7,6 +7,7 @@ import type { ImageView } from '../../common/contracts/images.ts';
 import type { RunTerms } from '../../common/contracts/module/compiled.ts';
 import { type Owners, type OwnerTerms, type Priority, termsOf } from '../../common/contracts/owners.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { requireCluster } from '../../common/errors/require-cluster.ts';
 import type { StoredBuild } from '../../common/redis/builds.ts';
 import { type ClusterControl, type ConfiguredCluster, readControl } from '../../common/redis/cluster-control.ts';
 import type { StoredLayerBuild } from '../../common/redis/layer-builds.ts';
@@ -123,12 +124,8 @@ export class BuildService {
    */
   async run(image: ImageView, { by, ...terms }: RunOrder): Promise<AcceptedBuild> {
     const { clock, clusters, farmKey } = this.#options;
-    const cluster = clusters.find(({ name }) => name === image.cluster);
-    if (!cluster)
-      throw new FarmError(
-        'ClusterUnfit',
-        `This scheduler does not know the cluster "${image.cluster}": name it in the option clusters of all processes.`,
-      );
+    const known = clusters.find(({ name }) => name === image.cluster);
+    const cluster = requireCluster(known, image.cluster);
     const run = { id: newUlid(clock.now()), image: `${image.module}:${image.version}`, ...terms };
     const kept = await readRunnable(cluster.client, image);
     const module = cloneModule(kept, image, { run, open: (sealed) => farmKey.open(sealed) });

@@ -4,6 +4,7 @@ import type { ConsoleFront, ViewerOptions } from '../../common/console/console-f
 import { dialConsole, type LinkOptions } from '../../common/console/console-link.ts';
 import { machineName } from '../../common/contracts/object-names.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { requireCluster } from '../../common/errors/require-cluster.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
@@ -188,12 +189,8 @@ export class ConsoleRelay {
   async #showMachine(signal: AbortSignal): Promise<boolean> {
     const { clusterOf, redis, self } = this.#options;
     const { stream, isPreserving } = this.#kind;
-    const [machine, cluster] = [this.#machine, clusterOf(this.#vm.cluster)];
-    if (!cluster)
-      throw new FarmError(
-        'ClusterUnfit',
-        `This scheduler does not know the cluster "${this.#vm.cluster}": name it in the option clusters of all processes.`,
-      );
+    const machine = this.#machine;
+    const cluster = requireCluster(clusterOf(this.#vm.cluster), this.#vm.cluster);
     await waitFor(
       cluster,
       { resource: RESOURCES.instances, name: machine },

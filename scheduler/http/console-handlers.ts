@@ -6,7 +6,6 @@ import { keepSocketAlive } from '../../common/console/socket-life.ts';
 import { mayEnter } from '../../common/contracts/tokens.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
 import type { Logger } from '../../common/logging/logger.ts';
-import { readBuild } from '../../common/redis/builds.ts';
 import { continueHandbuild } from '../../common/redis/handbuilds.ts';
 import type { StoredLayerBuild } from '../../common/redis/layer-builds.ts';
 import { type ConsoleKind, SCREEN, SERIAL } from '../console/console-kinds.ts';
@@ -14,11 +13,14 @@ import type { ConsoleRelays } from '../console/console-relays.ts';
 import { audit } from './audit.ts';
 import type { Call, Handlers } from './handler.ts';
 import {
-  layerBuildsWithVm,
+  type LoadedBuild,
+  loadBuild,
   loadOwnBuild,
   noSuchVm,
   notWaiting,
   onlyLayerBuild,
+  thoseWithVm,
+  type VmOfBuild,
   waitingLayerBuild,
 } from './layer-builds.ts';
 import type { Admit } from './limits.ts';
@@ -43,8 +45,8 @@ export function consoleHandlers(options: ConsoleHandlersOptions) {
 
   const open = (kind: ConsoleKind) => {
     return async ({ params: { id, vm }, query, who, request, response }: ConsoleCall): Promise<undefined> => {
-      const stored = await livingLayerBuild(redis, { id, vm, layerBuild: query.layerBuild });
-      const build = await readBuild(redis, id);
+      const loaded = await loadBuild(redis, id);
+      const stored = livingLayerBuild(loaded, { id, vm, layerBuild: query.layerBuild });
       if (!isUpgrade(request))
         throw new FarmError('InvalidRequest', 'A console is a WebSocket with the subprotocol "binary".');
       admit(request.socket, request);
@@ -59,7 +61,7 @@ export function consoleHandlers(options: ConsoleHandlersOptions) {
           { kind, vm: { cluster: stored.cluster, layerBuild: stored.id, vm } },
           {
             name: `${stored.spec.module.name}/${vm}`,
-            mayType: build !== null && mayEnter(who, build),
+            mayType: mayEnter(who, loaded.build),
             onEnd: (cause) => logger.info({ ...about, err: cause }, 'A console is closed'),
           },
         );
@@ -83,12 +85,9 @@ export function consoleHandlers(options: ConsoleHandlersOptions) {
 }
 
 /** The layer build whose machine has a console. @throws NotFound when there is none, or it has ended */
-async function livingLayerBuild(
-  redis: Redis,
-  place: Parameters<typeof layerBuildsWithVm>[1],
-): Promise<StoredLayerBuild> {
+function livingLayerBuild(loaded: LoadedBuild, place: VmOfBuild): StoredLayerBuild {
   const { id, vm } = place;
-  const layerBuilds = await layerBuildsWithVm(redis, place);
+  const layerBuilds = thoseWithVm(loaded, place);
   const stored = onlyLayerBuild(layerBuilds.length > 1 ? layerBuilds.filter(isLiving) : layerBuilds, vm);
   if (!stored) throw noSuchVm(id, vm);
   if (!isLiving(stored)) throw consoleIsOver(id, vm);

@@ -10,7 +10,7 @@ import type { Principal } from '../../common/redis/tokens.ts';
 import { buildView } from '../builds/views.ts';
 
 /** A build with its layer builds by id. */
-interface LoadedBuild {
+export interface LoadedBuild {
   readonly build: StoredBuild;
   readonly layerBuilds: ReadonlyMap<string, StoredLayerBuild>;
 }
@@ -74,8 +74,12 @@ export interface VmOfBuild {
 }
 
 /** The layer builds that have a VM of that name, those of other modules left out when one is named. @throws NotFound */
-export async function layerBuildsWithVm(redis: Redis, { id, vm, layerBuild }: VmOfBuild): Promise<StoredLayerBuild[]> {
-  const { layerBuilds } = await loadBuild(redis, id);
+export async function layerBuildsWithVm(redis: Redis, place: VmOfBuild): Promise<StoredLayerBuild[]> {
+  return thoseWithVm(await loadBuild(redis, place.id), place);
+}
+
+/** The same of a build that was loaded. */
+export function thoseWithVm({ layerBuilds }: LoadedBuild, { vm, layerBuild }: VmOfBuild): StoredLayerBuild[] {
   return [...layerBuilds.values()].filter(
     (stored) =>
       (layerBuild === undefined || stored.id === layerBuild) && stored.spec.vms.some(({ name }) => name === vm),

@@ -6,6 +6,7 @@ import type { Clock } from '../../common/clock/clock.ts';
 import { webSockets } from '../../common/console/console-link.ts';
 import { keepSocketAlive } from '../../common/console/socket-life.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { requireCluster } from '../../common/errors/require-cluster.ts';
 import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { StoredBuild } from '../../common/redis/builds.ts';
@@ -39,7 +40,7 @@ export function sshHandlers(options: SshHandlersOptions) {
       const { params, response } = call;
       const { id, vm } = params;
       const stored = await layerBuildToEnter(options, call);
-      const login = await readLogin(requiredCluster(options, stored), stored, vm);
+      const login = await readLogin(clusterWith(options, stored), stored, vm);
       audit(response, { outcome: 'given', subject: `${stored.spec.module.name}/${vm}` });
       response.set('cache-control', 'no-store');
       return { status: 200, body: { buildId: id, vm, layerBuild: stored.id, ...login } };
@@ -56,7 +57,7 @@ export function sshHandlers(options: SshHandlersOptions) {
       const ending = new AbortController();
       const leave = () => ending.abort(new FarmError('Cancelled', 'The client disconnected.'));
       if (request.socket.once('close', leave).destroyed) leave();
-      const guest = await openGuestPort(requiredCluster(options, stored), stored, { vm, signal: ending.signal });
+      const guest = await openGuestPort(clusterWith(options, stored), stored, { vm, signal: ending.signal });
       audit(response, { outcome: 'opened', subject: `${stored.spec.module.name}/${vm}` });
       const upgrade = takeUpgrade(request);
       if (!upgrade || ending.signal.aborted) return void guest.destroy();
@@ -97,13 +98,8 @@ function cloneNotUp({ id, finishedAt }: Pick<StoredBuild, 'id' | 'finishedAt'>, 
   return new FarmError('NotWaiting', `VM "${vm}" of the clone ${id} ${why}.`, { details: { solve } });
 }
 
-function requiredCluster({ clusterOf }: SshHandlersOptions, { cluster }: StoredLayerBuild): ClusterClient {
-  const found = clusterOf(cluster);
-  if (found) return found;
-  throw new FarmError(
-    'ClusterUnfit',
-    `This scheduler does not know the cluster "${cluster}": name it in the option clusters of all processes.`,
-  );
+function clusterWith({ clusterOf }: SshHandlersOptions, { cluster }: StoredLayerBuild): ClusterClient {
+  return requireCluster(clusterOf(cluster), cluster);
 }
 
 interface MachineOfBuild {

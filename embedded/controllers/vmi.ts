@@ -242,11 +242,12 @@ export class VmiController {
     await machines.get(uid)?.end();
     // Its TPM ends with QEMU, but not when QEMU was never started.
     await killProcesses(await findProcesses(runDir), context.clock);
+    // From here on its volumes are free: what waits for them need not wait for its network to go.
+    machines.release(uid);
     this.#asked.delete(uid);
     this.#faults.forget(uid);
     await network.disconnectMachine(vmi);
     await rm(runDir, { recursive: true, force: true });
-    machines.release(uid);
     await writeLauncherPhase(context, vmi, vmi.status?.phase === 'Failed' ? 'Failed' : 'Succeeded');
     this.#finished.add(uid);
   }

@@ -7,7 +7,8 @@ import { compiledModule } from '../../test/harness/module-factory.ts';
 import { stagePhase } from '../../test/harness/phase-context.ts';
 import { buildScope } from '../cluster/build-scope.ts';
 import { ensureNetwork } from './ensure-network.ts';
-import { areUsedAtBoot, ensureServices, requestServices } from './network-services.ts';
+import { areUsedAtBoot, ensureServices } from './network-services.ts';
+import { networkOf } from './networks.ts';
 
 let lab: ImportLab;
 
@@ -37,7 +38,7 @@ test('gives a VPC its egress, and reports the missing configuration', async () =
   const cluster = new ClusterClient(lab.config);
   const scope = buildScope(staged);
   await ensureNetwork(staged.cluster, { scope, clusterConfig: lab.config, signal });
-  const refused = requestServices(staged, scope);
+  const refused = networkOf(spec).requestWaysOut(staged, scope);
   await expect(refused).rejects.toMatchObject({
     failure: { reason: 'ClusterRefused', message: expect.stringContaining('externalSubnet') },
   });

@@ -3,7 +3,7 @@ import type { ModuleScope } from '../cluster/build-scope.ts';
 import type { PhaseContext } from '../context/phase-context.ts';
 import { servedFiles } from '../files/module-files.ts';
 import { networkOf } from './networks.ts';
-import { ensureRelays, requestRelays } from './relays.ts';
+import { ensureRelays } from './relays.ts';
 
 /**
  * Whether the guests of a module may use its relays (names, files) or its egress as soon as they run: their configuration requires
@@ -18,15 +18,6 @@ export function areUsedAtBoot({ module }: ModuleScope['spec']): boolean {
       (cloudInit?.userData ?? cloudInit?.userDataFrom ?? null) !== null,
   );
   return instructed || servedFiles(module).length > 0;
-}
-
-/** Asks for the relays and ways out of a module, and waits for none of them. */
-export async function requestServices(context: PhaseContext, scope: ModuleScope): Promise<void> {
-  await inParallel(
-    context.signal,
-    (signal) => networkOf(scope.spec).requestWaysOut({ ...context, signal }, scope),
-    (signal) => requestRelays({ ...context, signal }, scope),
-  );
 }
 
 /** Makes the relays and ways out of a module, or adopts them: they answer, and the files of `httpDirectory` are there. */

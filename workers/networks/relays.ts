@@ -17,11 +17,6 @@ const MIB = 1024 ** 2;
 /** Room on a relay; files that lie elsewhere may be installers' images. */
 const ROOM_BYTES = { inline: 64 * MIB, fetched: 2048 * MIB } as const;
 
-/** Makes the relays of the module, or adopts them, and waits for none: `ensureRelays` does. One that was evicted is replaced. */
-export async function requestRelays(context: PhaseContext, scope: ModuleScope): Promise<void> {
-  await Promise.all(relayedVpcs(scope).map((vpc) => requestRelay(context, scope, vpc)));
-}
-
 /**
  * Makes the relays of the module, or adopts them, and puts the files of `httpDirectory` on each, templates filled.
  * May be called again at any time: a relay that was evicted is replaced, files that are there are not sent again.

@@ -88,10 +88,10 @@ async function readAll(query: string): Promise<{ type: string; object: Record<st
 
 test('sends a bookmark two seconds before the end of a watch that others have overtaken', async () => {
   const from = await position();
-  const events = readAll(`resourceVersion=${from}&labelSelector=none%3Dsuch&timeoutSeconds=4&allowWatchBookmarks=true`);
   const { body } = await client.send('POST', configMaps, { metadata: { generateName: 'overtaking-' } });
   const { resourceVersion } = body['metadata'] as { resourceVersion: string };
-  const [bookmark] = await events;
+  const overtaken = `resourceVersion=${from}&labelSelector=none%3Dsuch`;
+  const [bookmark] = await readAll(`${overtaken}&timeoutSeconds=4&allowWatchBookmarks=true`);
   expect(bookmark).toMatchObject({
     type: 'BOOKMARK',
     object: { kind: 'ConfigMap', apiVersion: 'v1', metadata: { resourceVersion: expect.stringMatching(/^\d+$/) } },

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { z } from 'zod';
+import { describeOptions } from '../../common/config/load-config.ts';
 import { parseBytes } from '../../common/contracts/module/sizes.ts';
 import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
@@ -8,6 +9,7 @@ import { complaintAbout } from '../../common/fetch/allowed-addresses.ts';
 import type { FarmOptions } from '../farm/farm-files.ts';
 import { listenAddress, parseListen } from '../farm/listen-address.ts';
 import { measureMachine, suitableLimits } from '../farm/machine-limits.ts';
+import type { Settings } from '../farm/settings.ts';
 
 /** Flags of `up`, as commander reads them. */
 export interface UpFlags {
@@ -28,6 +30,7 @@ export interface UpFlags {
   readonly network: NetworkKind;
   readonly guestNetwork?: readonly string[];
   readonly auditLog?: string;
+  readonly set?: Settings;
   readonly detach?: boolean;
   readonly json?: boolean;
 }
@@ -44,6 +47,7 @@ export function optionsOf(dataDir: string, flags: UpFlags): FarmOptions {
     allowedAddresses: flags.allowAddress ?? [],
     network: flags.network,
     guestNetworks: flags.guestNetwork ?? [],
+    settings: flags.set ?? {},
     ...(listen === undefined ? {} : { listen }),
     ...(flags.auditLog === undefined ? {} : { auditLog: resolve(flags.auditLog) }),
   };
@@ -80,6 +84,17 @@ export function collectNetworks(text: string, former: readonly string[] = []): s
   if (!z.cidrv4().safeParse(text).success)
     throw new InvalidArgumentError('Write an IPv4 network, such as 10.1.0.0/16.');
   return [...former, text];
+}
+
+export function collectSettings(text: string, former: Settings = {}): Settings {
+  const [path = '', ...value] = text.split('=');
+  const isKnown = describeOptions().some((option) => option.path === path && option.variable !== '');
+  if (!isKnown || value.length === 0) {
+    throw new InvalidArgumentError(
+      'Write OPTION=VALUE with an option of docs/configuration.md, such as http.limits.modules=25000.',
+    );
+  }
+  return { ...former, [path]: value.join('=') };
 }
 
 export function collectWorkers(text: string, former: Record<string, number> | undefined): Record<string, number> {

@@ -25,6 +25,7 @@ import { printJson, printLine, printNote } from '../output/print.ts';
 import {
   collectAddresses,
   collectNetworks,
+  collectSettings,
   collectWorkers,
   optionsOf,
   toBytes,
@@ -90,6 +91,11 @@ export function register(program: Command): void {
       '--guest-network <network>',
       'private network that guests with internet may reach, e.g. 10.1.0.0/16 (repeatable)',
       collectNetworks,
+    )
+    .option(
+      '--set <option=value>',
+      'another option of the configuration, such as http.limits.modules=25000 (repeatable)',
+      collectSettings,
     )
     .option('--audit-log <file>', 'append every request that the cluster answers to FILE, as JSON lines')
     .option('-d, --detach', 'return when the farm is up; `slipway down` stops it')

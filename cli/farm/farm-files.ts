@@ -7,6 +7,7 @@ import type { NetworkKind } from '../../common/contracts/network-kinds.ts';
 import { writePrivate } from '../private-file.ts';
 import type { ListenAddress } from './listen-address.ts';
 import type { FarmLimits } from './machine-limits.ts';
+import { applySettings, type Settings } from './settings.ts';
 
 /** Options of `slipway up`. */
 export interface FarmOptions {
@@ -30,6 +31,7 @@ export interface FarmOptions {
   readonly listen?: ListenAddress;
   /** File to which the cluster appends every request that it answers. */
   readonly auditLog?: string;
+  readonly settings: Settings;
 }
 
 /** Name under which the farm's one image runs as a local command on the embedded cluster. */
@@ -136,6 +138,7 @@ export class FarmFiles {
     writePrivate(this.clusterConfig, JSON.stringify(config, null, 2));
   }
 
+  /** @throws InvalidRequest for a setting that the other options decide */
   writeFarmConfig(options: FarmOptions, redisUrl: string, port: number): void {
     const { vms, imports, cpu, memoryBytes } = options.limits;
     const config = {
@@ -160,6 +163,7 @@ export class FarmFiles {
       blobs: { directory: join(this.dataDir, 'blobs'), url: 'own' },
       fetch: { allowedAddresses: options.allowedAddresses },
     };
+    applySettings(config, options.settings);
     writePrivate(this.config, stringify(config));
   }
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +33,15 @@ async function takePort(port: number): Promise<() => void> {
 test('a farm keeps its port, prints its links again, and survives the death of `up`', {
   timeout: FARM_MS,
 }, async () => {
-  expect(await slipway('up', '--data-dir', dataDir, '--detach')).toMatchObject({ exitCode: 0, stderr: '' });
+  const settings = ['--set', 'http.limits.modules=2'];
+  expect(await slipway('up', '--data-dir', dataDir, '--detach', ...settings)).toMatchObject({
+    exitCode: 0,
+    stderr: '',
+  });
+  const three = join(home, 'three.yaml');
+  const vms = 'vms: [{ name: vm, source: { blank: true }, disks: [{ name: system, size: 64Mi }] }]';
+  writeFileSync(three, ['one', 'two', 'three'].map((name) => `---\nname: ${name}\n${vms}\n`).join(''));
+  expect((await slipway('build', three, '--no-wait')).stdout).toContain('a request may have at most 2 documents');
   const port = portOf();
   // As after `down` of a farm that was started later.
   rmSync(join(home, 'state', 'slipway', 'current.json'));
@@ -86,6 +94,17 @@ function upInForeground(): { child: ChildProcess; output: Promise<string> } {
   });
   return { child, output: child.stdout ? text(child.stdout) : Promise.resolve('') };
 }
+
+test('options that are wrong, or not for people to set, are refused before anything starts', async () => {
+  const up = async (setting: string) =>
+    (await slipway('up', '--data-dir', dataDir, '--detach', '--set', setting)).stderr;
+  expect(await up('http.limits.module=9')).toContain('Write OPTION=VALUE with an option of docs/configuration.md');
+  expect(await up('http.limits.modules=many')).toMatch(/The configuration is not valid. http\.limits\.modules/);
+  expect(await up('http.host=0.0.0.0')).toContain(
+    'http.host cannot be set: on this farm it follows from other options',
+  );
+  expect(readConnection(dataDir)).toBeUndefined();
+});
 
 test('a machine without nft is refused before anything starts, and can be cleaned up', async () => {
   const empty = join(home, 'empty');

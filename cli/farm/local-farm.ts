@@ -1,3 +1,4 @@
+import { loadConfig } from '../../common/config/load-config.ts';
 import { programCommand, streamingCommand } from '../../common/config/package-root.ts';
 import type { Connection } from '../../common/contracts/connection.ts';
 import { PHASES } from '../../common/contracts/phases.ts';
@@ -24,9 +25,16 @@ export class LocalFarm {
     this.#supervisor = new Supervisor(logger, () => this.#publish());
   }
 
-  /** Starts everything and writes `connection.json`. @throws FarmNotStarted naming the process that did not come up. */
+  /**
+   * Starts everything and writes `connection.json`.
+   * @throws FarmNotStarted naming the process that did not come up; InvalidConfig, InvalidRequest naming a wrong setting
+   */
   async start(): Promise<Connection> {
     const redisUrl = this.#files.writeRedisConfig();
+    const requested = this.#options.port || this.#files.lastPort;
+    this.#files.writeFarmConfig(this.#options, redisUrl, requested);
+    // A setting that is refused is refused before anything runs.
+    loadConfig({ SLIPWAY_CONFIG: this.#files.config });
     this.#writeClusterConfig([]);
     await Promise.all([
       this.#supervisor.start(
@@ -45,8 +53,6 @@ export class LocalFarm {
         ]),
       ),
     ]);
-    const requested = this.#options.port || this.#files.lastPort;
-    this.#files.writeFarmConfig(this.#options, redisUrl, requested);
     const [url] = await Promise.all([
       this.#startScheduler(redisUrl, requested),
       ...this.#workers().map((spec) => this.#supervisor.start(spec)),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { labelsSchema } from '../contracts/cluster-control.ts';
+import { coresSchema, labelsSchema } from '../contracts/cluster-control.ts';
 import { NETWORK_KINDS } from '../contracts/network-kinds.ts';
 import { bytesOption } from './units.ts';
 
@@ -9,7 +9,7 @@ export const DEFAULT_RELAY_IMAGE = 'slipway:latest';
 const limits = z.strictObject({
   imports: z.int().min(1).default(4).describe('Imports that may run at once; they hold no VM slot.'),
   vms: z.int().min(1).default(8).describe('Virtual machines that may exist at once.'),
-  cpu: z.number().positive().default(16).describe('Cores that these machines may have together.'),
+  cpu: coresSchema.default(16).describe('Cores that these machines may have together.'),
   memory: bytesOption.prefault('32Gi').describe('Memory that these machines may have together.'),
 });
 

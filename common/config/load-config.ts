@@ -6,6 +6,7 @@ import { issueLines } from '../text/issue-lines.ts';
 import { type Config, configSchema } from './schema.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
+type Document = Record<string, unknown>;
 
 /** One option as people set it. */
 export interface OptionDescription {
@@ -25,14 +26,19 @@ export interface OptionDescription {
 export function loadConfig(environment: Environment = process.env): Config {
   const file = environment['SLIPWAY_CONFIG'];
   const document = file === undefined ? {} : readDocument(file);
-  for (const { path, variable, isList } of describeOptions()) {
-    const value = environment[variable];
-    if (value !== undefined) setPath(document, path.split('.'), isList ? parse(value) : value);
+  for (const option of describeOptions()) {
+    const text = environment[option.variable];
+    if (text !== undefined) setOption(document, option, text);
   }
   const result = configSchema.safeParse(document);
   if (result.success) return result.data;
   const problems = issueLines(result.error, 'the document').join('; ');
   throw new FarmError('InvalidConfig', `The configuration is not valid. ${problems}`, { details: { file } });
+}
+
+/** Sets an option of a document to what a variable or a command line has. */
+export function setOption(document: Document, { path, isList }: OptionDescription, text: string): void {
+  setPath(document, path.split('.'), isList ? parse(text) : text);
 }
 
 /** Every option that can be set, read off the schema; `docs/configuration.md` is made from it. */
@@ -65,7 +71,7 @@ function snake(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }
 
-function readDocument(file: string): Record<string, unknown> {
+function readDocument(file: string): Document {
   try {
     return z.record(z.string(), z.unknown()).parse(parse(readFileSync(file, 'utf8')) ?? {});
   } catch (error) {
@@ -73,7 +79,7 @@ function readDocument(file: string): Record<string, unknown> {
   }
 }
 
-function setPath(target: Record<string, unknown>, [key = '', ...rest]: readonly string[], value: unknown): void {
+function setPath(target: Document, [key = '', ...rest]: readonly string[], value: unknown): void {
   if (rest.length === 0) {
     target[key] = value;
     return;

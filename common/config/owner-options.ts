@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { coresSchema } from '../contracts/cluster-control.ts';
 import { EVERYBODY } from '../contracts/owners.ts';
 import { tokenNameSchema } from '../contracts/tokens.ts';
 import { bytesOption } from './units.ts';
@@ -14,7 +15,7 @@ export const ownerOptions = z.strictObject({
     .default(1)
     .describe('Share of each cluster, against the weights of the other owners that wait for it.'),
   vms: z.int().min(1).optional().describe('Virtual machines that its builds may have on a cluster at once.'),
-  cpu: z.number().positive().optional().describe('Cores that these machines may have together.'),
+  cpu: coresSchema.optional().describe('Cores that these machines may have together.'),
   memory: bytesOption.optional().describe('Memory that these machines may have together.'),
   layers: z
     .int()

@@ -21,6 +21,9 @@ const labelValueSchema = z
 export const labelsSchema = z.record(labelKeySchema, labelValueSchema);
 export type Labels = Readonly<Record<string, string>>;
 
+/** Virtual cores of a limit; the farm counts thousandths of them. */
+export const coresSchema = z.number().min(0.001);
+
 /** A change of a cluster; absent fields stay. `null` restores the configured limit, and removes a label. */
 export const clusterChangeSchema = z.strictObject({
   mode: clusterModeSchema.optional(),
@@ -28,7 +31,7 @@ export const clusterChangeSchema = z.strictObject({
     .strictObject({
       imports: z.int().min(1).max(1_000_000).nullable().optional(),
       vms: z.int().min(1).max(1_000_000).nullable().optional(),
-      cpu: z.number().positive().max(1_000_000).nullable().optional(),
+      cpu: coresSchema.max(1_000_000).nullable().optional(),
       memoryBytes: z.int().positive().nullable().optional(),
     })
     .optional(),

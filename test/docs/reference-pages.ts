@@ -57,7 +57,7 @@ function configurationPage(): string {
   return page(
     '# Configuration',
     NOTICE,
-    'Options of the scheduler and the workers, from `common/config/schema.ts`. They are in a YAML file named by `SLIPWAY_CONFIG`; a variable wins over the file. `slipway up` writes this file by itself.',
+    'Options of the scheduler and the workers, from `common/config/schema.ts`. They are in a YAML file named by `SLIPWAY_CONFIG`; a variable wins over the file. `slipway up` writes this file by itself, and takes other options by `--set OPTION=VALUE`.',
     table(['option', 'variable', 'default', 'meaning'], rows),
   );
 }

@@ -10,6 +10,7 @@ const PROGRAMS = [
   'workers/main',
   'workers/relay/main',
   'embedded/main',
+  'embedded/exports/export-thread',
   'embedded/pods/pod-supervisor',
   'embedded/storage/import-main',
   'test/demo/main',

@@ -1,8 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../../common/clock/clock.ts';
-import { hasErrorCode } from '../../common/errors/error-code.ts';
 import type { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { EmbeddedConfig } from '../config.ts';
@@ -18,6 +16,7 @@ import { NamespaceCollector } from './namespace-collector.ts';
 import { OwnerCollector } from './owner-collector.ts';
 import { loadServedApi } from './resource-kinds.ts';
 import { createRoutes } from './routes.ts';
+import { serverUrl } from './server-url.ts';
 import { Store } from './store.ts';
 import type { MachineAccess } from './subresources/machine-access.ts';
 import { writeAtomically } from './write-atomically.ts';
@@ -86,23 +85,9 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
   resources.defer('API server', () => server.close());
   const portFile = join(dataDir, 'port');
   const lastPort = Number(await readFile(portFile, 'utf8').catch(() => '0'));
-  const port = await listen(server, host, { requested: options.port, last: lastPort });
+  const port = await server.listen(host, options.port ? [options.port] : [lastPort, 0]);
   await writeAtomically(portFile, `${port}\n`);
-  const url = `https://${isIPv6(host) ? `[${host}]` : host}:${port}`;
-  options.access?.exports?.serveAt({ url, authority: credentials.authority });
+  const url = serverUrl(host, port);
+  options.access?.exports?.serveAs({ host, ...credentials });
   return { url, kubeconfig: await writeKubeconfig(dataDir, url, credentials) };
-}
-
-async function listen(
-  server: ApiServer,
-  host: string,
-  { requested, last }: { requested: number; last: number },
-): Promise<number> {
-  try {
-    return await server.listen(host, requested || last || 0);
-  } catch (error) {
-    const isTaken = hasErrorCode(error, 'EADDRINUSE');
-    if (!isTaken || requested !== 0) throw error;
-    return await server.listen(host, 0);
-  }
 }

@@ -1,7 +1,6 @@
 import type { Clock } from '../../common/clock/clock.ts';
 import { ApiError } from './api-error.ts';
 import type { ClientWrites } from './client-writes.ts';
-import { answerExport } from './export-handler.ts';
 import type { ApiRoutes, UpgradeRequest } from './http/api-server.ts';
 import { Discovery } from './http/discovery.ts';
 import { type Exchange, readObject, sendJson } from './http/exchange.ts';
@@ -63,7 +62,6 @@ export function createRoutes({ store, writes, clock, access }: RouteOptions): Ap
 
   return {
     document: (pathname) => discovery.document(pathname) ?? openApi.document(pathname),
-    open: (exchange) => answerExport(exchange, access?.exports),
     kindOf,
     resource: (exchange, kind, path) => resources.handle(exchange, kind, path),
     virtual,

@@ -1,9 +1,10 @@
 import { ApiError } from '../api/api-error.ts';
-import { EXPORT_PATH } from '../api/export-handler.ts';
 import { fieldAt, type KubeObject, type ObjectKey, timestamp } from '../api/objects.ts';
-import type { ExportAccess, ExportAddress, ExportedDisk, MachineRef } from '../api/subresources/machine-access.ts';
+import type { ExportAccess, ServerIdentity } from '../api/subresources/machine-access.ts';
+import { contentPath } from '../exports/content-path.ts';
+import type { ExportedDisk, ExportQuestion } from '../exports/export-messages.ts';
+import { ExportServer } from '../exports/export-server.ts';
 import { shortHash } from '../host/layout.ts';
-import { streamRaw } from '../storage/stream-raw.ts';
 import { type DesiredCondition, setCondition } from './conditions.ts';
 import { type ControllerContext, isDeleting, keyText, queueFor, textKeyOf, uidOf } from './context.ts';
 import type { MachineRegistry } from './machine-registry.ts';
@@ -14,14 +15,15 @@ const DEFAULT_TTL_MS = 2 * 3_600_000;
 const UNITS_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000 };
 
 /**
- * VirtualMachineExports of claims: their raw content, which the API server gives to holders of the token of the export. The
- * address of the server replaces the ingress before KubeVirt's proxy.
+ * VirtualMachineExports of claims: their raw content, which a server beside that of the API gives to holders of the token of
+ * the export. Its address replaces the ingress before KubeVirt's proxy.
  */
 export class ExportController implements ExportAccess {
   readonly #context: ControllerContext;
   readonly #machines: MachineRegistry;
   readonly #queue: WorkQueue;
-  #address: ExportAddress | undefined;
+  #identity: ServerIdentity | undefined;
+  #server: ExportServer | undefined;
 
   constructor(context: ControllerContext, machines: MachineRegistry) {
     this.#context = context;
@@ -32,28 +34,33 @@ export class ExportController implements ExportAccess {
     context.store.subscribe(['PersistentVolumeClaim', 'DataVolume'], wake, context.signal);
   }
 
-  serveAt(address: ExportAddress): void {
-    this.#address = address;
+  serveAs(identity: ServerIdentity): void {
+    this.#identity = identity;
     this.#wakeAll();
   }
 
-  async open(ref: MachineRef, claim: string, token: string): Promise<ExportedDisk> {
+  /** Ends all transfers. */
+  async close(): Promise<void> {
+    await this.#server?.close();
+  }
+
+  /** @throws ApiError 401 with another token, 404 when there is no such export */
+  async #find({ namespace, name, claim, token }: ExportQuestion): Promise<ExportedDisk> {
     const { store, volumes } = this.#context;
-    const object = store.get('VirtualMachineExport', ref);
+    const object = store.get('VirtualMachineExport', { namespace, name });
     if (!object || claimOf(object) !== claim || fieldAt(object.status, 'phase') !== 'Ready') {
-      throw new ApiError(404, 'NotFound', `there is no export "${ref.name}" of "${claim}"`);
+      throw new ApiError(404, 'NotFound', `there is no export "${name}" of "${claim}"`);
     }
-    const name = String(fieldAt(object.spec, 'tokenSecretRef') ?? '');
-    const secret = store.get('Secret', { namespace: ref.namespace, name });
+    const secretName = String(fieldAt(object.spec, 'tokenSecretRef') ?? '');
+    const secret = store.get('Secret', { namespace, name: secretName });
     const known = Buffer.from(String(fieldAt(secret?.['data'], 'token') ?? ''), 'base64').toString();
     if (known === '' || shortHash(known, 64) !== shortHash(token, 64)) {
       throw new ApiError(401, 'Unauthorized', 'Unauthorized');
     }
-    const volume = uidOf(store.get('PersistentVolumeClaim', { namespace: ref.namespace, name: claim }) ?? object);
+    const volume = uidOf(store.get('PersistentVolumeClaim', { namespace, name: claim }) ?? object);
     // A machine may have written another file's name into its disk.
     await volumes.layersBelow(volume);
-    const sizeBytes = await volumes.virtualSize(volume);
-    return { sizeBytes, stream: (to, part) => streamRaw({ path: volumes.disk(volume), sizeBytes }, to, part) };
+    return { path: volumes.disk(volume), sizeBytes: await volumes.virtualSize(volume) };
   }
 
   #wakeAll(): void {
@@ -70,12 +77,12 @@ export class ExportController implements ExportAccess {
       return;
     }
     this.#queue.add(keyText(key), leftMs);
-    const address = this.#address;
-    if (!address) return;
+    const identity = this.#identity;
+    if (!identity) return;
     const claim = store.get('PersistentVolumeClaim', { namespace: key.namespace, name: claimOf(object) });
     const why = await this.#hindrance(claim);
     if (!claim || why) return await this.#pend(object, claim, why);
-    await this.#publish(object, address);
+    await this.#publish(object, identity);
   }
 
   /** Why a claim cannot be exported yet, as the condition `Ready` has it. */
@@ -102,16 +109,29 @@ export class ExportController implements ExportAccess {
     });
   }
 
-  async #publish(object: KubeObject, { url, authority }: ExportAddress): Promise<void> {
-    const { store, clock } = this.#context;
+  /** Of the links of before a restart: who reads there continues. */
+  #lastPort(): number {
+    const links = this.#context.store.list('VirtualMachineExport').flatMap(linksOf);
+    return Number(links.map((url) => new URL(url).port)[0] ?? 0);
+  }
+
+  async #publish(object: KubeObject, identity: ServerIdentity): Promise<void> {
+    const { store, clock, logger } = this.#context;
+    this.#server ??= new ExportServer({
+      identity,
+      lastPort: this.#lastPort(),
+      find: (question) => this.#find(question),
+      logger,
+    });
+    const url = await this.#server.url();
     const { namespace = '', name } = object.metadata;
     const claim = claimOf(object);
-    const path = `${EXPORT_PATH}/namespaces/${namespace}/virtualmachineexports/${name}/volumes/${claim}/disk.img`;
+    const path = contentPath({ namespace, name, claim });
     const volumes = [{ name: claim, formats: [{ format: 'raw', url: `${url}${path}` }] }];
     await store.updateStatus('VirtualMachineExport', object.metadata, (status) => {
       status['phase'] = 'Ready';
       status['tokenSecretRef'] = fieldAt(object.spec, 'tokenSecretRef') ?? '';
-      status['links'] = { external: { cert: authority, volumes } };
+      status['links'] = { external: { cert: identity.authority, volumes } };
       setCondition(status, { type: 'Ready', status: 'True', reason: 'PodReady' }, timestamp(clock.now()));
       setCondition(status, { type: 'PVCReady', status: 'True', reason: 'PVCBound' }, timestamp(clock.now()));
     });
@@ -132,6 +152,11 @@ function claimCondition(
 
 function claimOf(object: Pick<KubeObject, 'spec'>): string {
   return String(fieldAt(object.spec, 'source', 'name') ?? '');
+}
+
+function linksOf(object: KubeObject): string[] {
+  const url = fieldAt(object.status, 'links', 'external', 'volumes', 0, 'formats', 0, 'url');
+  return typeof url === 'string' && URL.canParse(url) ? [url] : [];
 }
 
 /** A Go duration such as `1h30m`. */

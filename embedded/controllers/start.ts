@@ -97,7 +97,10 @@ export async function startControllers(options: ControllersOptions): Promise<Mac
   const consoles = new MachineConsoles(store, machines);
   const hasExports = store.kinds.some(({ kind }) => kind === 'VirtualMachineExport');
   const access = combine(consoles, pods);
-  return hasExports ? { ...access, exports: new ExportController(context, machines) } : access;
+  if (!hasExports) return access;
+  const exports = new ExportController(context, machines);
+  resources.defer('exports', () => exports.close());
+  return { ...access, exports };
 }
 
 /** What all controllers share; its signal is aborted when the server stops. */

@@ -15,7 +15,7 @@ import { userAgent } from '../../common/kubernetes/user-agent.ts';
 import { waitFor, waitForSet } from '../../common/kubernetes/wait-for.ts';
 import { ReleaseStack } from '../../common/lifecycle/release-stack.ts';
 import { createLogger } from '../../common/logging/logger.ts';
-import { startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
+import { type EmbeddedCluster, startEmbeddedCluster } from '../../test/harness/embedded-cluster.ts';
 import { serveFile } from '../../test/harness/file-server.ts';
 import { sweepExportedOnce } from '../catalog/sweep-exported.ts';
 import type { DiskPlace, ExportCluster } from './disk-reading.ts';
@@ -44,7 +44,9 @@ beforeAll(async () => {
 afterAll(() => resources.close());
 
 /** A cluster with a snapshot `layer` of the content, as the scheduler sees it. */
-async function clusterWithLayer(absentGroups: readonly string[]): Promise<ExportCluster> {
+async function clusterWithLayer(
+  absentGroups: readonly string[],
+): Promise<ExportCluster & Pick<EmbeddedCluster, 'restart'>> {
   const podCommands = { [IMAGE]: programCommand('workers/relay/main') };
   const embedded = await startEmbeddedCluster({ podCommands, config: { namespaces: ['slipway'], absentGroups } });
   resources.defer('cluster', () => embedded.stop());
@@ -64,7 +66,7 @@ async function clusterWithLayer(absentGroups: readonly string[]): Promise<Export
     spec: { source: { persistentVolumeClaimName: 'layer' } },
   });
   const client = new ClusterClient(config, { userAgent: userAgent('scheduler') });
-  return { client, config, farm: 'test' };
+  return { client, config, farm: 'test', restart: () => embedded.restart() };
 }
 
 test.each([
@@ -94,6 +96,17 @@ test.each([
   for (const resource of LEFT) {
     await waitForSet(stranger, { resource, labels }, { signal, deadlineMs: 20_000, what: resource.plural, until });
   }
+});
+
+test('a disk is read over a restart of its cluster', async () => {
+  const cluster = await clusterWithLayer([]);
+  const to = join(folder, 'restarted');
+  const read = async (places: readonly DiskPlace[]) => {
+    await cluster.restart();
+    return await makeFileInThread({ places, format: 'raw', to }, { signal, onProgress: () => {} });
+  };
+  const sha256 = await withExportedDisk(cluster, { snapshot: 'layer', signal, read });
+  expect(hash('sha256', await readFile(to))).toBe(sha256);
 });
 
 test('what a scheduler that died left is removed when no export can need it any more', async () => {

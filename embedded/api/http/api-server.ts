@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../../common/clock/clock.ts';
 import type { Logger } from '../../../common/logging/logger.ts';
@@ -8,6 +7,7 @@ import { ApiError } from '../api-error.ts';
 import type { ResourceKind } from '../objects.ts';
 import type { Audit } from './audit.ts';
 import { asApiError, type Exchange, sendBytes, sendJson } from './exchange.ts';
+import { listen } from './listen.ts';
 import { parseResourcePath, type ResourcePath, verbOf } from './resource-path.ts';
 import { carriesToken } from './token-check.ts';
 
@@ -26,8 +26,6 @@ export interface UpgradeRequest {
 export interface ApiRoutes {
   /** A document without parameters: discovery, OpenAPI. */
   document(pathname: string): unknown;
-  /** Paths with a token of their own; false for other paths. */
-  open(exchange: Exchange): Promise<boolean>;
   kindOf(path: ResourcePath): ResourceKind | undefined;
   /** Requests for a stored kind. */
   resource(exchange: Exchange, kind: ResourceKind, path: ResourcePath): Promise<void>;
@@ -78,16 +76,9 @@ export class ApiServer {
     this.#server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
   }
 
-  /** Listens; resolves with the port. */
-  async listen(host: string, port: number): Promise<number> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(port, host, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
-    return (this.#server.address() as AddressInfo).port;
+  /** Listens at the first of these ports that is free, and resolves with it; 0 is any. */
+  async listen(host: string, ports: readonly number[]): Promise<number> {
+    return await listen(this.#server, host, ports);
   }
 
   /** Ends all watches, streams and connections. */
@@ -123,7 +114,6 @@ export class ApiServer {
       sendBytes(response, 'text/plain; charset=utf-8', 'ok');
       return;
     }
-    if (await routes.open(exchange)) return;
     if (!carriesToken(request.headers.authorization, token)) throw new ApiError(401, 'Unauthorized', 'Unauthorized');
     const document = url.pathname === '/version' ? VERSION : routes.document(url.pathname);
     if (document !== undefined && method === 'GET') {

@@ -1,5 +1,4 @@
-import type { Duplex, Readable, Writable } from 'node:stream';
-import type { DiskPart } from '../../../common/nbd/sparse-stream.ts';
+import type { Duplex, Readable } from 'node:stream';
 import { ApiError } from '../api-error.ts';
 
 /** A VirtualMachineInstance or a Pod. */
@@ -8,25 +7,20 @@ export interface MachineRef {
   readonly name: string;
 }
 
-/** Where exports of volumes are read, and whose certificates are to be trusted there (PEM). */
-export interface ExportAddress {
-  readonly url: string;
+/** As whom the servers of this cluster listen. */
+export interface ServerIdentity {
+  readonly host: string;
+  /** Private key and certificate of the server, PEM. */
+  readonly key: string;
+  readonly certificate: string;
+  /** The authority that signed it, PEM; clients trust this. */
   readonly authority: string;
 }
 
-/** The raw content of a disk. */
-export interface ExportedDisk {
-  readonly sizeBytes: number;
-  /** Writes the bytes from `start` to `end`, both included, and leaves `to` open. */
-  stream(to: Writable, part: DiskPart): Promise<void>;
-}
-
-/** How the API server gives out the contents of VirtualMachineExports. */
+/** The contents of VirtualMachineExports are served beside the API. */
 export interface ExportAccess {
-  /** Sets the address: links name it from now on. */
-  serveAt(address: ExportAddress): void;
-  /** The disk of an exported claim. @throws ApiError 401 with another token, 404 when it does not exist */
-  open(ref: MachineRef, claim: string, token: string): Promise<ExportedDisk>;
+  /** Begins to serve them. */
+  serveAs(identity: ServerIdentity): void;
 }
 
 /** Which part of a pod's log is read. */

@@ -42,8 +42,11 @@ export async function openLossyRedis(resources: ReleaseStack, url: string): Prom
   });
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('The server has no port.');
+  // With the password of a server that has one.
+  const way = new URL(url);
+  way.host = `127.0.0.1:${address.port}`;
   return {
-    url: `redis://127.0.0.1:${address.port}`,
+    url: way.href,
     loseNextAnswer: () => {
       isLosing = true;
     },

@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer, json } from 'node:stream/consumers';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createLogger } from '../../common/logging/logger.ts';
 import { readSparse, SPARSE_TYPE } from '../../common/nbd/sparse-stream.ts';
 import { ApiError } from '../api/api-error.ts';
@@ -55,11 +56,17 @@ interface Asking {
   readonly headers?: Readonly<Record<string, string>>;
   readonly method?: string;
   readonly path?: string;
+  readonly at?: string;
 }
 
-async function ask({ headers = {}, method = 'GET', path = contentPath(CLAIM) }: Asking = {}): Promise<IncomingMessage> {
+async function ask({
+  headers = {},
+  method = 'GET',
+  path = contentPath(CLAIM),
+  at,
+}: Asking = {}): Promise<IncomingMessage> {
   const sent = { 'x-kubevirt-export-token': 'token', ...headers };
-  const asked = request(`${await server.url()}${path}`, { ca: authority, method, agent: false, headers: sent });
+  const asked = request(`${at ?? (await server.url())}${path}`, { ca: authority, method, agent: false, headers: sent });
   asked.on('error', () => {});
   asked.end();
   const [response] = (await once(asked, 'response')) as [IncomingMessage];
@@ -115,6 +122,18 @@ test('a client that leaves, and a server that stops, end the transfer', async ()
   await server.close();
   await expect(read).rejects.toThrow('aborted');
   expect(await readers()).toBe(0);
+});
+
+test('a thread that fails is started again at its port', async () => {
+  const listened = vi.spyOn(Worker.prototype, 'on');
+  const failing = new ExportServer(options);
+  const url = await failing.url();
+  const thread = listened.mock.contexts[0] as Worker | undefined;
+  listened.mockRestore();
+  thread?.emit('error', new Error('out of memory'));
+  await thread?.terminate();
+  await expect.poll(() => ask({ at: url }).then(({ statusCode }) => statusCode)).toBe(200);
+  await failing.close();
 });
 
 test('a server listens where the one before it did, unless that port is taken', async () => {

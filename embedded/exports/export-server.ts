@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { packagePath } from '../../common/config/package-root.ts';
 import type { Logger } from '../../common/logging/logger.ts';
@@ -29,24 +30,13 @@ export interface ExportServerOptions {
  */
 export class ExportServer {
   readonly #options: ExportServerOptions;
-  readonly #thread: Worker;
-  readonly #port: Promise<number>;
-  readonly #ended: Promise<unknown>;
+  #thread: Worker | undefined;
+  #port: Promise<number>;
+  #isClosed = false;
 
   constructor(options: ExportServerOptions) {
     this.#options = options;
-    const { host, key, certificate } = options.identity;
-    const identity: ThreadIdentity = { host, key, certificate, ports: [options.lastPort, 0] };
-    const file = packagePath('dist', 'embedded', 'exports', 'export-thread.js');
-    this.#thread = new Worker(file, { workerData: identity, resourceLimits: HEAP });
-    this.#ended = new Promise((resolve) => this.#thread.once('exit', resolve));
-    this.#port = new Promise((resolve) => {
-      this.#thread.on('message', async (report: ThreadReport) => {
-        if ('port' in report) resolve(report.port);
-        else if ('question' in report) report.reply.postMessage(await this.#answer(report.question));
-        else options.logger.error({ err: report.failure, path: report.path }, 'An export failed');
-      });
-    });
+    this.#port = this.#start([options.lastPort, 0]);
   }
 
   /** Its address, once it listens. */
@@ -56,8 +46,35 @@ export class ExportServer {
 
   /** Ends all transfers. */
   async close(): Promise<void> {
-    this.#thread.postMessage('stop');
-    await this.#ended;
+    this.#isClosed = true;
+    const thread = this.#thread;
+    if (!thread) return;
+    const ended = once(thread, 'exit');
+    thread.postMessage('stop');
+    await ended;
+  }
+
+  /** Starts the thread, and another one at the same port when it ends by itself: its transfers continue there. */
+  #start(ports: readonly number[]): Promise<number> {
+    const { identity, logger } = this.#options;
+    const { host, key, certificate } = identity;
+    const workerData: ThreadIdentity = { host, key, certificate, ports };
+    const file = packagePath('dist', 'embedded', 'exports', 'export-thread.js');
+    const thread = new Worker(file, { workerData, resourceLimits: HEAP });
+    this.#thread = thread;
+    thread.on('error', (error) => logger.error({ err: error }, 'The thread of the exports has failed'));
+    thread.once('exit', async () => {
+      this.#thread = undefined;
+      const port = await this.#port;
+      if (!this.#isClosed) this.#port = this.#start([port, 0]);
+    });
+    return new Promise((resolve) => {
+      thread.on('message', async (report: ThreadReport) => {
+        if ('port' in report) resolve(report.port);
+        else if ('question' in report) report.reply.postMessage(await this.#answer(report.question));
+        else logger.error({ err: report.failure, path: report.path }, 'An export failed');
+      });
+    });
   }
 
   async #answer(question: ExportQuestion): Promise<ThreadAnswer> {

@@ -1,9 +1,9 @@
-import { Readable } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
 import { MAX_PAGE } from '../../common/contracts/api/parameters.ts';
+import { addressOf } from '../../common/contracts/api/request.ts';
 import type { ImageView } from '../../common/contracts/images.ts';
 import { type Run, runOf } from '../../common/nbd/run.ts';
 import { readSparse, SPARSE_TYPE } from '../../common/nbd/sparse-stream.ts';
+import { download } from './download.ts';
 import { type BodyOf, type FarmApi, queryFlag } from './farm-api.ts';
 import { notAFarm } from './refusal.ts';
 
@@ -73,12 +73,11 @@ export class ImageClient {
   /** The file of an export from a byte on. */
   async *exportContent(id: string, offset: number): AsyncGenerator<Run> {
     const headers = { accept: SPARSE_TYPE, ...(offset > 0 ? { range: `bytes=${offset}-` } : {}) };
-    const response = await this.#api.fetch('downloadExport', { params: { export: id }, headers });
-    if (offset > 0 && response.status !== 206) throw notAFarm(this.#api.farm.url, 'it does not support range requests');
-    if (!response.body) return;
-    const chunks = Readable.fromWeb(response.body as ReadableStream<Uint8Array>);
-    if (response.headers.get('content-type') === SPARSE_TYPE) yield* (await readSparse(chunks, offset)).runs;
-    else for await (const chunk of chunks as AsyncIterable<Buffer>) yield runOf(chunk);
+    const { farm } = this.#api;
+    const response = await download(farm, addressOf('downloadExport', { params: { export: id } }), headers);
+    if (offset > 0 && response.statusCode !== 206) throw notAFarm(farm.url, 'it does not support range requests');
+    if (response.headers['content-type'] === SPARSE_TYPE) yield* (await readSparse(response, offset)).runs;
+    else for await (const chunk of response as AsyncIterable<Buffer>) yield runOf(chunk);
   }
 
   /** Pushes a disk of an image to a registry, and yields the progress; leaving the loop cancels it. */

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { once } from 'node:events';
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { addFile } from '../../common/blobs/file-hash.ts';
 import { systemClock } from '../../common/clock/clock.ts';
 import type { ExportView } from '../../common/contracts/exports.ts';
@@ -8,12 +8,10 @@ import { FarmError, wrapError } from '../../common/errors/farm-error.ts';
 import { type Run, zeros } from '../../common/nbd/run.ts';
 import type { FarmClient } from '../client/farm-client.ts';
 import type { TransferLine } from '../output/transfer-line.ts';
+import { WriteBehind } from './write-behind.ts';
 
 /** Pauses before a download that was cut continues; after the last one without a byte it is given up. */
 const RETRY_MS = [200, 1_000, 3_000, 5_000, 10_000, 20_000] as const;
-
-/** What is written before it is flushed. */
-const FLUSH_BYTES = 32 * 1024 ** 2;
 
 /** An export whose file is there to be fetched. */
 export interface ReadyExport extends ExportView {
@@ -35,17 +33,12 @@ export async function receiveFile(receiver: Receiver, found: ReadyExport, path: 
   const hash = createHash('sha256');
   const offset = await hashPresent(part, hash);
   const file = await open(part, offset > 0 ? 'r+' : 'w');
-  const flushing = flushBehind(file);
+  const writing = new WriteBehind(file);
   try {
-    const write = async (run: Run, at: number) => {
-      await writeRun(file, run, at);
-      flushing.afterBytes(run.bytes?.length ?? 0);
-    };
-    await receive(receiver, found, { hash, offset, write });
-    await file.truncate(found.sizeBytes);
-    await flushing.end();
+    await receive(receiver, found, { hash, offset, write: (run, at) => writing.write(run, at) });
+    await writing.end();
   } finally {
-    await flushing.settled();
+    await writing.settled();
     await file.close();
   }
   try {
@@ -106,39 +99,6 @@ async function hashPresent(path: string, hash: Hash): Promise<number> {
   if (!present) return 0;
   await addFile(hash, path);
   return present.size;
-}
-
-/** Brings a file to its disk while more is written to it, so that the end need not wait for all of it. */
-function flushBehind(file: FileHandle) {
-  let flushed = Promise.resolve();
-  let isFlushing = false;
-  let pendingBytes = 0;
-  return {
-    afterBytes: (count: number) => {
-      pendingBytes += count;
-      if (isFlushing || pendingBytes < FLUSH_BYTES) return;
-      pendingBytes = 0;
-      isFlushing = true;
-      flushed = flushed
-        .then(() => file.datasync())
-        .finally(() => {
-          isFlushing = false;
-        });
-      flushed.catch(() => {});
-    },
-    /** Rejects when any flush failed: the disk reports an error once. */
-    end: async () => {
-      await flushed;
-      await file.datasync();
-    },
-    settled: () => flushed.catch(() => {}),
-  };
-}
-
-async function writeRun(file: FileHandle, { bytes, length }: Run, at: number): Promise<void> {
-  // The size is what an interrupted command has fetched.
-  if (bytes) await file.write(bytes, 0, length, at);
-  else await file.truncate(at + length);
 }
 
 function verify({ fileName, sha256 }: ReadyExport, hash: Hash): void {

@@ -38,6 +38,20 @@ test('pieces and zeros are written where they belong, and few at once', async ()
   expect(lengths).toEqual([16, 16, 8, 1]);
 });
 
+test('a disk that is full after half of a write is full', async () => {
+  const full = new Error('ENOSPC');
+  const writing = new WriteBehind({
+    writev: async (buffers, at) => {
+      if (at !== 0) throw full;
+      return { bytesWritten: 1_000, buffers: [...buffers] };
+    },
+    truncate: async () => {},
+    datasync: async () => {},
+  });
+  await writing.write({ bytes: Buffer.alloc(2_000), length: 2_000 }, 0);
+  await expect(writing.end()).rejects.toBe(full);
+});
+
 test('nothing is written behind a write that failed', async () => {
   const written: (number | null | undefined)[] = [];
   const full = new Error('ENOSPC');

@@ -59,7 +59,10 @@ export class WriteBehind {
     this.#waiting = [];
     this.#waitingBytes = 0;
     this.#begin(async () => {
-      await this.#file.writev(pieces, from);
+      const { bytesWritten } = await this.#file.writev(pieces, from);
+      // A disk takes what it has room for; only the next write reports that it is full.
+      if (bytesWritten < bytes)
+        await this.#file.writev([Buffer.concat(pieces).subarray(bytesWritten)], from + bytesWritten);
       this.#flush(bytes);
     });
   }

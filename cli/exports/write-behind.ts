@@ -1,8 +1,11 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { Run } from '../../common/nbd/run.ts';
 
-/** What is written at once: connections hand on pieces of 64 KiB, too small to call the system for each. */
-const WRITE_BYTES = 1024 ** 2;
+/**
+ * What is written at once: connections hand on pieces of 64 KiB, too small to call the system for each. What is much larger has
+ * left the cache of the processor before it is copied.
+ */
+const WRITE_BYTES = 256 * 1024;
 
 /** What is written before it is flushed. */
 const FLUSH_BYTES = 32 * 1024 ** 2;

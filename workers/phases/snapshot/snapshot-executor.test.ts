@@ -126,6 +126,7 @@ async function boot(staged: Staged): Promise<string> {
   );
   const name = vm.metadata?.name ?? '';
   await startMachine(tester, name);
+  await ensureRelays({ ...staged, cluster: tester }, staged.scope);
   await untilRunning(staged, name);
   return name;
 }

@@ -9,9 +9,9 @@ let api: LiveApi | undefined;
 afterEach(() => api?.close());
 
 async function expectTooMany(answer: Response, detail: unknown = expect.any(String)): Promise<void> {
+  expect(answer.status).toBe(429);
   const problem = problemDetailsSchema.parse(await answer.json());
   expect(problem).toMatchObject({ status: 429, code: 'TooManyRequests', detail });
-  expect(answer.status).toBe(429);
   expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
 }
 

@@ -212,6 +212,8 @@ export async function startApi(
     return store.commit(claim, { outcome: 'succeeded', ...result });
   };
   const client = new FarmClient({ url, token: TOKEN });
+  // A stream whose answer is garbage is closed with it.
+  const answers: Response[] = [];
   return {
     url,
     /** Cuts every connection, streams and consoles too. */
@@ -246,9 +248,13 @@ export async function startApi(
     farmKey,
     /** Lines of the audit log so far. */
     audited: () => lines.map((line) => JSON.parse(line)).filter(({ audit }) => audit === true),
-    /** A request with the token of the configuration, unless another one is given. */
-    call: (path: string, init: RequestInit = {}, token = TOKEN) =>
-      fetch(`${url}${path}`, { ...init, headers: { authorization: `Bearer ${token}`, ...init.headers } }),
+    /** A request with the token of the configuration, unless another one is given. What it opens stays open. */
+    call: async (path: string, init: RequestInit = {}, token = TOKEN) => {
+      const headers = { authorization: `Bearer ${token}`, ...init.headers };
+      const answer = await fetch(`${url}${path}`, { ...init, headers });
+      answers.push(answer);
+      return answer;
+    },
     /** Empties Redis and puts a worker of every phase there. */
     reset: async () => {
       await redis.flushall();

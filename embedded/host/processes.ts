@@ -8,12 +8,26 @@ export interface HostProcess {
   readonly argv: readonly string[];
 }
 
+/** How often the command line of a process is read that is just being replaced by another program. */
+const MOST_READS = 100;
+
 async function argvOf(pid: string): Promise<readonly string[]> {
   try {
-    return (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').slice(0, -1);
+    for (let reads = 1; ; reads += 1) {
+      const text = await readFile(`/proc/${pid}/cmdline`, 'utf8');
+      if (text || reads === MOST_READS || !(await hasMemory(pid))) return text.split('\0').slice(0, -1);
+    }
   } catch {
     return []; // It ended while the list was read.
   }
+}
+
+/**
+ * Whether a process has memory. Threads of the kernel and processes that wait to be reaped have none. Who has some and no
+ * command line is between two programs: execve(2) takes the memory of the new one before it fills it.
+ */
+async function hasMemory(pid: string): Promise<boolean> {
+  return !(await readFile(`/proc/${pid}/statm`, 'utf8')).startsWith('0 ');
 }
 
 /**

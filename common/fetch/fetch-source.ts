@@ -1,6 +1,7 @@
 import { type Agent, fetch, type Response } from 'undici';
 import { readValidator, type SourceValidator } from '../contracts/source-validator.ts';
 import { errorMessage, FarmError } from '../errors/farm-error.ts';
+import { anySignal } from '../lifecycle/any-signal.ts';
 import { shownUrl } from '../text/shown-url.ts';
 
 /** How a user's URL is asked for. */
@@ -67,7 +68,7 @@ export async function askValidator(
 ): Promise<SourceValidator | null> {
   const { signal } = asked;
   const late = AbortSignal.timeout(VALIDATOR_MS);
-  const request = { ...asked, signal: signal ? AbortSignal.any([signal, late]) : late };
+  const request = { ...asked, signal: signal ? anySignal(signal, late) : late };
   try {
     const response = await headOrFirstByte(url, request);
     await response.body?.cancel();

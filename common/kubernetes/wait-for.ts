@@ -1,5 +1,6 @@
 import type { Clock } from '../clock/clock.ts';
 import { FarmError } from '../errors/farm-error.ts';
+import { anySignal } from '../lifecycle/any-signal.ts';
 import type { ClusterClient, ListOptions } from './cluster-client.ts';
 import type { KubernetesObject } from './objects.ts';
 import type { Resource } from './resources.ts';
@@ -75,7 +76,7 @@ export async function waitForSet<T extends KubernetesObject, R>(
         }
       };
       const lookAgain = earliestOnly(cluster.clock, after, look);
-      const watched = { ...selectors, signal: AbortSignal.any([signal, ended.signal]) };
+      const watched = { ...selectors, signal: anySignal(signal, ended.signal) };
       follow(watchObjects(cluster, resource, watched), objects, look).then(
         () => reject(signal.aborted ? signal.reason : late),
         reject,

@@ -1,3 +1,4 @@
+import { anySignal } from './any-signal.ts';
 /** An async function that ends when its signal is aborted. */
 export type Task = (signal: AbortSignal) => Promise<unknown>;
 
@@ -7,7 +8,7 @@ export type Task = (signal: AbortSignal) => Promise<unknown>;
  */
 export async function inParallel(signal: AbortSignal, ...tasks: readonly Task[]): Promise<void> {
   const siblings = new AbortController();
-  const shared = AbortSignal.any([signal, siblings.signal]);
+  const shared = anySignal(signal, siblings.signal);
   const failures: unknown[] = [];
   await Promise.all(
     tasks.map(async (task) => {

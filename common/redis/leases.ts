@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import type { Clock } from '../clock/clock.ts';
+import { anySignal } from '../lifecycle/any-signal.ts';
 import type { Logger } from '../logging/logger.ts';
 import { runScript } from './scripts.ts';
 
@@ -33,9 +34,9 @@ export async function holdLease(
     const waitMs = await take(options, LEASE_MS).catch(() => RENEW_MS);
     if (waitMs === 0) {
       const term = new AbortController();
-      const renewing = renew(options, AbortSignal.any([term.signal, signal])).finally(() => term.abort());
+      const renewing = renew(options, anySignal(term.signal, signal)).finally(() => term.abort());
       try {
-        await hold(AbortSignal.any([term.signal, signal]));
+        await hold(anySignal(term.signal, signal));
       } catch (error) {
         if (!signal.aborted && !term.signal.aborted)
           logger.warn({ err: error, lease: name }, 'The holder of a lease failed');

@@ -9,6 +9,7 @@ import type { PhaseClaim, PhaseResult, PhaseStore, SerialRead } from '../contrac
 import type { JobReference, Phase } from '../contracts/phases.ts';
 import { SERIAL_KEPT_BYTES } from '../contracts/serial.ts';
 import { FarmError } from '../errors/farm-error.ts';
+import { anySignal } from '../lifecycle/any-signal.ts';
 import { assertCurrent, cancelled, claimArguments, superseded } from './current-claim.ts';
 import { attemptPlace } from './handbuilds.ts';
 import { KEYS } from './keys.ts';
@@ -200,7 +201,7 @@ async function watch(
   } catch (error) {
     abortUnlessAway(error);
   }
-  return AbortSignal.any([controller.signal, signal]);
+  return anySignal(controller.signal, signal);
 }
 
 function exhausted(failure: Failure): Failure {

@@ -1,3 +1,4 @@
+import { anySignal } from '../../common/lifecycle/any-signal.ts';
 import { listAt } from '../api/json-lists.ts';
 import { fieldAt, type JsonObject, type KubeObject } from '../api/objects.ts';
 import { runDirOf } from '../host/layout.ts';
@@ -61,7 +62,7 @@ export class ImportJobs {
     this.cancel(key);
     const job: Job = { uid: uidOf(dataVolume), abort: new AbortController() };
     this.#jobs.set(key, job);
-    const signal = AbortSignal.any([job.abort.signal, this.#context.signal]);
+    const signal = anySignal(job.abort.signal, this.#context.signal);
     this.#run(dataVolume, target, signal)
       .catch((error: unknown) => {
         if (!signal.aborted) this.#context.logger.error({ err: error, key }, 'An import ended unexpectedly');

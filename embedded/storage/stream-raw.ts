@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
+import { anySignal } from '../../common/lifecycle/any-signal.ts';
 import { runQemuImg, SERVED_DISK } from '../../common/nbd/qemu-img.ts';
 import type { DiskPart } from '../../common/nbd/sparse-stream.ts';
 
@@ -47,7 +48,7 @@ export async function streamRaw(
   const args = ['convert', '-U', '-n', '--target-is-zero', '-S', LEAST_HOLE, '-O', 'raw', source, SERVED_DISK];
   const disk = { sizeBytes: sizeBytes - from, write };
   await emit(encoding.head(sizeBytes));
-  await runQemuImg(args, { disk, signal: AbortSignal.any([signal, whole.signal]) }).catch((error: unknown) => {
+  await runQemuImg(args, { disk, signal: anySignal(signal, whole.signal) }).catch((error: unknown) => {
     if (!whole.signal.aborted) throw error;
   });
   await fill(end + 1);

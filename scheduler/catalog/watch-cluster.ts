@@ -2,6 +2,7 @@ import { LABELS } from '../../common/contracts/object-keys.ts';
 import type { VolumeSnapshot } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { SharedWatch } from '../../common/kubernetes/shared-watch.ts';
+import { anySignal } from '../../common/lifecycle/any-signal.ts';
 import { holdLease } from '../../common/redis/leases.ts';
 import { inspectCluster } from './inspect-cluster.ts';
 import { sweepExported } from './sweep-exported.ts';
@@ -24,7 +25,7 @@ export async function watchCluster(options: ClusterWatchOptions, owner: string, 
 async function watchAll(options: ClusterWatchOptions, signal: AbortSignal): Promise<void> {
   options.logger.info({ cluster: options.cluster.name }, 'Watching the cluster');
   const failed = new AbortController();
-  const both = AbortSignal.any([signal, failed.signal]);
+  const both = anySignal(signal, failed.signal);
   // One that fails ends all: the lease is released, and the next holder starts all of them.
   let inspectSoon = () => {};
   const reached = (ring: () => void) => {

@@ -11,6 +11,7 @@ import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { openSubresourceStream } from '../../common/kubernetes/subresource-stream.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
 import { type Alarm, createAlarm } from '../../common/lifecycle/alarm.ts';
+import { anySignal } from '../../common/lifecycle/any-signal.ts';
 import {
   type ConsoleHolder,
   type ConsoleLeaseOptions,
@@ -141,7 +142,7 @@ export class ConsoleRelay {
       const startedAt = clock.now();
       try {
         await this.#look();
-        if (!(await this.#follow(AbortSignal.any([signal, this.#round.signal])))) return true;
+        if (!(await this.#follow(anySignal(signal, this.#round.signal)))) return true;
       } catch (error) {
         logger.debug({ err: error, ...this.#vm }, 'Showing a console failed; retrying');
       }
@@ -174,7 +175,7 @@ export class ConsoleRelay {
     const kept = keepConsole(this.#options, { machine, holder: this.#options.self }, over.signal).then(() =>
       over.abort(new FarmError('Superseded', 'Another process has the console now.')),
     );
-    const whileOurs = AbortSignal.any([signal, over.signal]);
+    const whileOurs = anySignal(signal, over.signal);
     try {
       const wasShown = await this.#showMachine(whileOurs);
       return !wasShown || whileOurs.aborted || this.#kind.isPreserving;
@@ -212,7 +213,7 @@ export class ConsoleRelay {
     const { clock } = this.#options;
     const session = await this.#front.connect(stream, { clock, signal });
     try {
-      const ended = AbortSignal.any([session.lost, signal]);
+      const ended = anySignal(session.lost, signal);
       while (!ended.aborted) {
         await clock.after(LOOK_AGAIN_MS, ended).catch(() => undefined);
         if (!ended.aborted) await this.#look();

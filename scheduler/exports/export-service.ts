@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Clock } from '../../common/clock/clock.ts';
 import { EXPORT_FORMATS, type ExportView, exportViewSchema } from '../../common/contracts/exports.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { anySignal } from '../../common/lifecycle/any-signal.ts';
 import { atMost } from '../../common/lifecycle/at-most.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import type { ExportCluster } from './disk-reading.ts';
@@ -117,7 +118,7 @@ export class ExportService {
     const progress = this.#running.get(id);
     if (!progress || progress.state === 'failed') return;
     const { state, percent } = progress;
-    const either = AbortSignal.any([signal, this.#stop.signal]);
+    const either = anySignal(signal, this.#stop.signal);
     await this.#moved(progress, PACE_MS, { until: () => progress.state !== state, signal: either });
     const until = () => progress.state !== state || progress.percent !== percent;
     if (!until()) await this.#moved(progress, CHANGE_MS, { until, signal: either });
@@ -128,7 +129,7 @@ export class ExportService {
     const over = new AbortController();
     const listener = () => until() && over.abort();
     progress.listeners.add(listener);
-    const either = AbortSignal.any([signal, over.signal]);
+    const either = anySignal(signal, over.signal);
     await this.#options.clock.after(ms, either).catch(() => undefined);
     progress.listeners.delete(listener);
   }

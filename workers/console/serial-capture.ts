@@ -4,6 +4,7 @@ import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts'
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { openSerialLog } from '../../common/kubernetes/serial-log.ts';
 import { waitFor } from '../../common/kubernetes/wait-for.ts';
+import { anySignal } from '../../common/lifecycle/any-signal.ts';
 import { whileUnavailable } from '../../common/lifecycle/while-unavailable.ts';
 import type { Mask } from '../../common/logging/mask.ts';
 import type { PhaseContext } from '../context/phase-context.ts';
@@ -46,7 +47,7 @@ export class SerialCapture {
   constructor(context: PhaseContext, options: SerialCaptureOptions) {
     this.#context = context;
     this.#options = options;
-    this.#following = this.#follow(AbortSignal.any([context.signal, this.#stop.signal]));
+    this.#following = this.#follow(anySignal(context.signal, this.#stop.signal));
   }
 
   /** Stops following; lines that were read are stored. */
@@ -61,7 +62,7 @@ export class SerialCapture {
     await this.stop();
     const uid = this.#vmi?.metadata?.uid;
     try {
-      const signal = AbortSignal.any([this.#context.signal, AbortSignal.timeout(LAST_WORDS_MS)]);
+      const signal = anySignal(this.#context.signal, AbortSignal.timeout(LAST_WORDS_MS));
       if (uid) await this.#read(uid, { follow: false, signal });
       await this.#store();
     } catch (error) {
@@ -99,7 +100,7 @@ export class SerialCapture {
     if (!log) return false;
     this.#lines = lines;
     const over = new AbortController();
-    const signal = AbortSignal.any([options.signal, over.signal]);
+    const signal = anySignal(options.signal, over.signal);
     signal.addEventListener('abort', () => log.destroy(), { once: true });
     if (options.follow && stored >= SHORTEST_CUT) void this.#findCut(uid, lines, signal);
     try {

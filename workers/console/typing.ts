@@ -1,6 +1,7 @@
 import type { Clock } from '../../common/clock/clock.ts';
 import type { VncSession } from '../../common/console/vnc-session.ts';
 import type { BootEvent } from '../../common/contracts/boot-command/parse.ts';
+import { anySignal } from '../../common/lifecycle/any-signal.ts';
 import { delayUntil } from './delay.ts';
 
 /** QEMU plays a queued key event every 10 ms; measured 45 to 50 keys (two events each) a second. */
@@ -105,8 +106,8 @@ export class BootTyping {
    */
   async run(session: VncSession, options: TypingOptions): Promise<void> {
     const { clock, signal, pause = NEVER, beforeBatch = async () => {} } = options;
-    const stop = AbortSignal.any([signal, session.lost]);
-    const halt = AbortSignal.any([stop, pause]);
+    const stop = anySignal(signal, session.lost);
+    const halt = anySignal(stop, pause);
     this.#playedAt ||= clock.now();
     let arrived = Promise.resolve();
     // A server lifts the keys of a client that went away.

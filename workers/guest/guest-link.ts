@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../common/clock/clock.ts';
 import { errorMessage, FarmError } from '../../common/errors/farm-error.ts';
+import { anySignal } from '../../common/lifecycle/any-signal.ts';
 import type { Logger } from '../../common/logging/logger.ts';
 import { PhaseFailure } from '../context/phase-failure.ts';
 import type { OnAttempt } from './attempts.ts';
@@ -122,9 +123,9 @@ export class GuestLink {
 
   async #open(): Promise<GuestConnection> {
     const { dial, credentials, hostKeys } = this.#options;
-    const signal = AbortSignal.any([this.#options.signal, AbortSignal.timeout(2 * DIAL_MS)]);
+    const signal = anySignal(this.#options.signal, AbortSignal.timeout(2 * DIAL_MS));
     const pinned = await hostKeys.read();
-    const stream = await dial(AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS)]));
+    const stream = await dial(anySignal(signal, AbortSignal.timeout(DIAL_MS)));
     const guest = await openGuestConnection({ stream, credentials, hostKeys: pinned, signal });
     if (pinned === undefined) await hostKeys.write([guest.hostKey]);
     return guest;

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { packagePath } from '../../common/config/package-root.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { anySignal } from '../../common/lifecycle/any-signal.ts';
 import type { BuildScope } from '../cluster/build-scope.ts';
 import type { PhaseContext } from '../context/phase-context.ts';
 import { type GuestAccess, openGuestAccess } from './guest-access.ts';
@@ -27,7 +28,7 @@ const DEFAULT_COMMAND =
 export async function guestShutdown(context: PhaseContext, scope: BuildScope): Promise<void> {
   const over = new AbortController();
   try {
-    const bounded = { ...context, signal: AbortSignal.any([context.signal, over.signal]) };
+    const bounded = { ...context, signal: anySignal(context.signal, over.signal) };
     const options = { signal: bounded.signal, timeoutMs: REACH_MS, isUp: true };
     const access = await openGuestAccess(context, scope, options);
     await cleanGuest(bounded, access);
@@ -57,7 +58,7 @@ export async function askToGoDown(context: PhaseContext, scope: BuildScope, acce
   // Output after the end of this process has no effect.
   const command = ["trap '' HUP PIPE", asRoot(access), traceRemoval(access), down].join('\n');
   const over = new AbortController();
-  const late = clock.after(COMMAND_MS, AbortSignal.any([signal, over.signal])).then(
+  const late = clock.after(COMMAND_MS, anySignal(signal, over.signal)).then(
     () => undefined,
     () => undefined,
   );

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { packagePath } from '../../common/config/package-root.ts';
 import { assert, FarmError } from '../../common/errors/farm-error.ts';
+import { anySignal } from '../../common/lifecycle/any-signal.ts';
 import { PhaseFailure } from '../context/phase-failure.ts';
 import type { GuestConnection } from './guest-connection.ts';
 import type { GuestShell, OutputReader, ShellAnswer } from './guest-shell.ts';
@@ -91,7 +92,7 @@ export class StepSupervisor {
     const code = `supervisor=${quote(SUPERVISOR)}\neval "$supervisor"\nload ${quote(build)} 2>&1`;
     const answer = granted(await shell.ask(code));
     if (answer.words[0] === 'leaving') {
-      await once(AbortSignal.any([lost, AbortSignal.timeout(GOING_DOWN_MS)]), 'abort');
+      await once(anySignal(lost, AbortSignal.timeout(GOING_DOWN_MS)), 'abort');
       throw new FarmError('ConnectionLost', 'The guest goes down.');
     }
     return new StepSupervisor(shell, answer);

@@ -3,6 +3,7 @@ import type { ClusterClient } from '../../common/kubernetes/cluster-client.ts';
 import type { VirtualMachineInstance } from '../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../common/kubernetes/resources.ts';
 import { waitFor, waitForSet } from '../../common/kubernetes/wait-for.ts';
+import { anySignal } from '../../common/lifecycle/any-signal.ts';
 import { isDisrupted, launcherLabels, storageFault } from '../context/machine-evidence.ts';
 import { PhaseFailure } from '../context/phase-failure.ts';
 import { machineEvidence } from '../context/stage.ts';
@@ -34,7 +35,7 @@ export function timeOfPhase({ status }: VirtualMachineInstance, phase: 'Running'
 export async function whenMachineEnds(cluster: ClusterClient, name: string, signal: AbortSignal): Promise<MachineEnd> {
   const over = new AbortController();
   const wait = {
-    signal: AbortSignal.any([signal, over.signal]),
+    signal: anySignal(signal, over.signal),
     deadlineMs: NO_DEADLINE_MS,
     what: 'the machine to end',
   };
@@ -95,13 +96,13 @@ export async function whileMachineLives<T>(
 ): Promise<T> {
   const over = new AbortController();
   const died = new AbortController();
-  const watching = whenMachineEnds(cluster, name, AbortSignal.any([signal, over.signal])).then(
+  const watching = whenMachineEnds(cluster, name, anySignal(signal, over.signal)).then(
     async (end) => died.abort(endFailure(end, doing, await machineEvidence(cluster, name))),
     // Without a watch the phase continues; its own errors show enough.
     () => {},
   );
   try {
-    return await work(AbortSignal.any([signal, died.signal]));
+    return await work(anySignal(signal, died.signal));
   } catch (error) {
     if (died.signal.aborted && !signal.aborted) throw died.signal.reason;
     throw error;

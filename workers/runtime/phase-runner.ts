@@ -3,6 +3,7 @@ import type { Clock } from '../../common/clock/clock.ts';
 import type { PhaseClaim, PhaseResult, PhaseStore } from '../../common/contracts/phase-store.ts';
 import { type JobReference, jobId } from '../../common/contracts/phases.ts';
 import { FarmError } from '../../common/errors/farm-error.ts';
+import { anySignal } from '../../common/lifecycle/any-signal.ts';
 import { whileUnavailable } from '../../common/lifecycle/while-unavailable.ts';
 import { type Logger, maskedLogger } from '../../common/logging/logger.ts';
 import type { Mask } from '../../common/logging/mask.ts';
@@ -106,7 +107,7 @@ export class PhaseRunner {
     let mask: Mask = (text) => text;
     try {
       const unwanted = await whileUnavailable({ clock, signal }, () => store.watch(claim, ended));
-      signal = AbortSignal.any([this.#drain.signal, unwanted]);
+      signal = anySignal(this.#drain.signal, unwanted);
       signal.throwIfAborted();
       const given = contextOf(claim);
       const secrets = openSecrets(claim, given.farmKey);

@@ -1,4 +1,5 @@
 import type { Clock } from '../../../common/clock/clock.ts';
+import { anySignal } from '../../../common/lifecycle/any-signal.ts';
 import { ApiError, badRequest } from '../api-error.ts';
 import { apiVersionOf, type KubeObject, type ResourceKind } from '../objects.ts';
 import type { ObjectFilter } from '../selectors.ts';
@@ -36,7 +37,7 @@ export async function streamWatch(exchange: Exchange, source: WatchSource): Prom
   const position = url.searchParams.get('resourceVersion') ?? '';
   const timeoutMs = (numberParameter(url.searchParams, 'timeoutSeconds') ?? DEFAULT_TIMEOUT_SECONDS) * 1000;
   const ending = new AbortController();
-  const ended = AbortSignal.any([signal, ending.signal]);
+  const ended = anySignal(signal, ending.signal);
   try {
     const listener = (event: StoreEvent) => stream.send(event);
     if (position === '' || position === '0') {

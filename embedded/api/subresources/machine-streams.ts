@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { Clock } from '../../../common/clock/clock.ts';
+import { anySignal } from '../../../common/lifecycle/any-signal.ts';
 import { ApiError, badRequest } from '../api-error.ts';
 import type { UpgradeRequest } from '../http/api-server.ts';
 import { isTrue } from '../http/list-query.ts';
@@ -119,7 +120,7 @@ function isOnDefaultNetwork(instance: KubeObject, store: Store): boolean {
 async function keepAlive(client: WebSocket, clock: Clock, signal: AbortSignal): Promise<void> {
   const closed = new AbortController();
   client.once('close', () => closed.abort());
-  const ended = AbortSignal.any([signal, closed.signal]);
+  const ended = anySignal(signal, closed.signal);
   let heardAt = clock.now();
   client.on('pong', () => {
     heardAt = clock.now();

@@ -1,6 +1,7 @@
 import type { FarmEvent } from '../../../common/contracts/events.ts';
 import { guestRoute } from '../../../common/contracts/guest-route.ts';
 import { errorMessage, FarmError } from '../../../common/errors/farm-error.ts';
+import { anySignal } from '../../../common/lifecycle/any-signal.ts';
 import type { Mask } from '../../../common/logging/mask.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';
@@ -43,7 +44,7 @@ export async function awaitSignOfLife(context: PhaseContext, scope: BuildScope):
   const name = scope.names.machine(scope.vm.name);
   const route = guestRoute(scope);
   const over = new AbortController();
-  const signal = AbortSignal.any([context.signal, over.signal]);
+  const signal = anySignal(context.signal, over.signal);
   const report = reportAttempts(
     context,
     `SSH ${route && networkOf(scope.spec).guestName(scope, route.nic)}:${scope.vm.communicator.sshPort}`,
@@ -105,7 +106,7 @@ async function awaitCloudInit(context: PhaseContext, { guest, mask, required }: 
   const { words, output } = await guest.shell.ask(STATUS);
   const exitCode = Number(words[1]);
   if (required && words[2] !== 'yes') {
-    await context.clock.after(RESTART_MS, AbortSignal.any([guest.lost, context.signal])).catch(() => {});
+    await context.clock.after(RESTART_MS, anySignal(guest.lost, context.signal)).catch(() => {});
     guest.lost.throwIfAborted();
   }
   if (exitCode === 0 || !required) return;
@@ -130,7 +131,7 @@ interface SshProbe {
 /** Resolves when the guest's port sends an SSH identification (RFC 4253 4.2). */
 async function answersSsh(context: PhaseContext, scope: BuildScope, { signal, onAttempt }: SshProbe): Promise<void> {
   for (let number = 1; ; number += 1) {
-    const attempt = AbortSignal.any([signal, AbortSignal.timeout(BANNER_MS)]);
+    const attempt = anySignal(signal, AbortSignal.timeout(BANNER_MS));
     try {
       const stream = await dialGuest(context, scope, attempt);
       const abandon = () => stream.destroy(new FarmError('ConnectionLost', 'The guest sent no SSH identification.'));

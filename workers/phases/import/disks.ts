@@ -4,6 +4,7 @@ import type { DataVolume } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { volumeObject } from '../../../common/kubernetes/volume-objects.ts';
 import { type LookAgain, waitForSet, waitUntilGone } from '../../../common/kubernetes/wait-for.ts';
+import { anySignal } from '../../../common/lifecycle/any-signal.ts';
 import { type BuildScope, vmLabels } from '../../cluster/build-scope.ts';
 import { askedOf, type Filling, guestBytes, restoreBytes } from '../../cluster/volume-size.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';
@@ -183,7 +184,7 @@ interface FillingVolumes {
 
 async function waitUntilFilled(context: PhaseContext, filling: FillingVolumes): Promise<void> {
   const over = new AbortController();
-  const side = { ...context, signal: AbortSignal.any([context.signal, over.signal]) };
+  const side = { ...context, signal: anySignal(context.signal, over.signal) };
   try {
     await Promise.race([untilFilled(side, filling), ...snapshotsOf(filling).map((name) => whenLost(side, name))]);
   } finally {

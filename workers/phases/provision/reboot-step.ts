@@ -1,6 +1,7 @@
 import type { RebootStep } from '../../../common/contracts/module/steps/reboot.ts';
 import { REBOOT_COMMAND } from '../../../common/contracts/module/steps/reboot.ts';
 import { FarmError } from '../../../common/errors/farm-error.ts';
+import { anySignal } from '../../../common/lifecycle/any-signal.ts';
 import type { GuestConnection } from '../../guest/guest-connection.ts';
 import { unixText } from '../../guest/shell-words.ts';
 import { asRoot } from '../../guest/shutdown.ts';
@@ -49,7 +50,7 @@ interface Asking {
 async function ask(context: StepContext<RebootStep>, { guest, supervisor, waitMs }: Asking): Promise<void> {
   const { phase, access } = context;
   const index = guestIndex(context);
-  const gone = phase.clock.after(waitMs, AbortSignal.any([guest.lost, context.signal])).catch(() => {});
+  const gone = phase.clock.after(waitMs, anySignal(guest.lost, context.signal)).catch(() => {});
   if (supervisor.status(index)?.state !== 'asked') {
     await fence(context);
     // A step before may have given the guest other keys, which only this connection vouches for.

@@ -6,6 +6,7 @@ import { screenshot, stopMachine } from '../../../common/kubernetes/machine-acti
 import type { VirtualMachineInstance } from '../../../common/kubernetes/objects.ts';
 import { RESOURCES } from '../../../common/kubernetes/resources.ts';
 import { waitFor } from '../../../common/kubernetes/wait-for.ts';
+import { anySignal } from '../../../common/lifecycle/any-signal.ts';
 import type { BuildScope } from '../../cluster/build-scope.ts';
 import { isDisrupted, launcherLabels, storageFault } from '../../context/machine-evidence.ts';
 import type { PhaseContext } from '../../context/phase-context.ts';
@@ -59,7 +60,7 @@ async function noteEviction<T>(
 ): Promise<{ result: T; evicted: boolean }> {
   const over = new AbortController();
   let evicted = false;
-  const watching = whenEvicted(cluster, name, AbortSignal.any([signal, over.signal])).then(
+  const watching = whenEvicted(cluster, name, anySignal(signal, over.signal)).then(
     () => {
       evicted = true;
     },
@@ -115,7 +116,7 @@ async function offByCommand(
   askGuest: GuestShutdown,
 ): Promise<CommandOutcome> {
   const settled = new AbortController();
-  const bounded = { ...context, signal: AbortSignal.any([context.signal, settled.signal]) };
+  const bounded = { ...context, signal: anySignal(context.signal, settled.signal) };
   const asked = askGuest(bounded, scope).then(
     () => true,
     (error) => {

@@ -114,9 +114,18 @@ function readAddress(text: string): NodeAddress {
  * the news of a failover that comes just then ends the connection permanently.
  */
 class FailoverConnector extends SentinelConnector {
-  override connect(...args: Parameters<AbstractConnector['connect']>): ReturnType<SentinelConnector['connect']> {
-    super.disconnect();
-    return super.connect(...args);
+  /** Whether the last connection came about, and with it the listening. */
+  #listens = false;
+
+  override async connect(...args: Parameters<AbstractConnector['connect']>): ReturnType<SentinelConnector['connect']> {
+    // Once: each call leaves a timer and a listener with every connection to a Sentinel.
+    if (this.#listens) super.disconnect();
+    this.#listens = false;
+    const stream = await super.connect(...args);
+    stream.once('connect', () => {
+      this.#listens = true;
+    });
+    return stream;
   }
 }
 

@@ -27,6 +27,10 @@ test.each([
   { timeout: TIMEOUT_MS },
   async (_kind, start) => {
     await using resources = new ReleaseStack();
+    const leaks: Error[] = [];
+    const warn = (warning: Error) => warning.name === 'MaxListenersExceededWarning' && leaks.push(warning);
+    process.on('warning', warn);
+    resources.defer('warnings', async () => void process.off('warning', warn));
     const servers: RedisServers = await start(resources);
     const options = { ...servers.options, logger };
     await assertRedisFit(await useRedis(resources, options, 'producer'));
@@ -66,5 +70,6 @@ test.each([
       primary.process.kill('SIGCONT');
     }
     expect(ran.size).toBe(2 * 4 * (WIDTH + 1));
+    expect(leaks).toEqual([]);
   },
 );

@@ -9,6 +9,8 @@ import { clusterConnector, type NodeAddress } from './cluster-connector.ts';
 /** Oldest version whose scripts replicate effects and whose streams and sorted sets do what the farm asks for. */
 const OLDEST = [6, 2] as const;
 const RECONNECT_MAX_MS = 2_000;
+/** A server that answers nothing for this long is left: longer than any read of the farm blocks (15 s). */
+const SILENCE_MS = 25_000;
 const DEFAULT_SENTINEL_NAME = 'mymaster';
 
 /**
@@ -38,6 +40,7 @@ export async function openRedis(options: RedisOptions, role: ConnectionRole): Pr
     connectionName: `slipway-${role}`,
     enableOfflineQueue: role !== 'producer',
     maxRetriesPerRequest: role === 'producer' ? 1 : null,
+    socketTimeout: SILENCE_MS,
     retryStrategy: (times) => Math.min(times * 50, RECONNECT_MAX_MS),
     // A primary that has become a replica, has lost its own, or has given its keys away: connecting again finds the current one.
     reconnectOnError: ({ message }) => /\b(READONLY|MASTERDOWN|MOVED|CLUSTERDOWN)\b/.test(message),

@@ -2,10 +2,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, onTestFinished, test } from 'vitest';
 import { readVersion, VERSION_HEADER } from '../../common/config/version.ts';
+import { collectGarbage } from '../../test/harness/collect-garbage.ts';
 import { FarmApi } from './farm-api.ts';
 
 /** What `GET /builds` of a farm of this version that answers so ends with. */
@@ -27,8 +26,6 @@ test('a body is sent as it comes: its size is not held in memory', async () => {
   }).listen(0, '127.0.0.1');
   onTestFinished(() => void server.close());
   await once(server, 'listening');
-  setFlagsFromString('--expose-gc');
-  const collectGarbage = runInNewContext('gc') as () => void;
   let most = 0;
   async function* pieces() {
     for (let count = 0; count < mebibytes; count += 1) {

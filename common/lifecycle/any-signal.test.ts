@@ -1,17 +1,13 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
+import { collectGarbage } from '../../test/harness/collect-garbage.ts';
 import { anySignal } from './any-signal.ts';
 
-setFlagsFromString('--expose-gc');
-const collect: () => void = runInNewContext('gc');
-
 /** What nothing refers to any more is gone when it resolves. */
-async function collectGarbage(): Promise<void> {
+async function collectAll(): Promise<void> {
   for (let round = 0; round < 20; round += 1) {
-    collect();
+    collectGarbage();
     await delay(10);
   }
 }
@@ -24,14 +20,14 @@ test.each([
   ['a time-out of one of its parts', () => anySignal(anySignal(AbortSignal.timeout(100), neverAborted()))],
 ])('%s aborts it after a garbage collection', async (_, make) => {
   const isAborted = once(make(), 'abort').then(() => true);
-  await collectGarbage();
+  await collectAll();
   expect(await Promise.race([isAborted, delay(1_000, false)])).toBe(true);
 });
 
 test('whoever listens hears of it, though nothing else refers to it or to its other parts', async () => {
   const source = new AbortController();
   const isAborted = once(anySignal(anySignal(source.signal, neverAborted()), neverAborted()), 'abort').then(() => true);
-  await collectGarbage();
+  await collectAll();
   source.abort();
   expect(await Promise.race([isAborted, delay(1_000, false)])).toBe(true);
 });
@@ -44,7 +40,7 @@ test.each([
   const signal = make(source.signal);
   source.abort(new Error('stop'));
   source = undefined;
-  await collectGarbage();
+  await collectAll();
   expect(signal.reason).toEqual(new Error('stop'));
   expect(() => signal.throwIfAborted()).toThrow('stop');
 });
@@ -52,7 +48,7 @@ test.each([
 test('one that is not used any more is garbage, also while its source is used', async () => {
   const source = new AbortController();
   const made = Array.from({ length: 10 }, () => new WeakRef(anySignal(source.signal, neverAborted())));
-  await collectGarbage();
+  await collectAll();
   expect(made.filter((reference) => reference.deref())).toEqual([]);
   expect(source.signal.aborted).toBe(false);
 });

@@ -1,4 +1,5 @@
 import { anySignal } from './any-signal.ts';
+
 /** An async function that ends when its signal is aborted. */
 export type Task = (signal: AbortSignal) => Promise<unknown>;
 

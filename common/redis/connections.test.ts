@@ -1,18 +1,18 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import type { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
+import type { FarmState } from '../../test/harness/farm-state.ts';
+import { openLossyRedis } from '../../test/harness/lossy-redis.ts';
 import { useFarmState } from '../../test/harness/use-farm-state.ts';
 import { ReleaseStack } from '../lifecycle/release-stack.ts';
 import { createLogger } from '../logging/logger.ts';
 import { assertRedisFit, useRedis } from './connections.ts';
 
-let redis: Redis;
+let farm: FarmState;
 useFarmState((opened) => {
-  ({ redis } = opened);
+  farm = opened;
 });
 
 test('the server is what the farm needs, and one that may evict is refused', async () => {
+  const { redis } = farm;
   await assertRedisFit(redis);
   await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
   await expect(assertRedisFit(redis)).rejects.toThrow('its maxmemory-policy is "allkeys-lru"');
@@ -24,22 +24,9 @@ test('the server is what the farm needs, and one that may evict is refused', asy
 
 test('a server that answers nothing any more is left for the one that is there then', { timeout: 60_000 }, async () => {
   await using resources = new ReleaseStack();
-  const { host, port, password } = redis.options;
-  const taken: Socket[] = [];
-  const proxy = createServer((socket) => {
-    taken.push(socket);
-    const behind = connect(Number(port), host).on('error', () => {});
-    socket
-      .on('error', () => {})
-      .pipe(behind)
-      .pipe(socket);
-  }).listen(0, '127.0.0.1');
-  resources.defer('proxy', async () => void proxy.close());
-  await once(proxy, 'listening');
-  const address = proxy.address() as AddressInfo;
-  const url = `redis://${password ? `:${password}@` : ''}127.0.0.1:${address.port}`;
+  const way = await openLossyRedis(resources, farm.server.url);
   const logger = createLogger({ name: 'test', level: 'silent' });
-  const opened = await useRedis(resources, { url, logger }, 'listener');
-  taken[0]?.unpipe();
-  expect([await opened.ping(), taken.length]).toEqual(['PONG', 2]);
+  const redis = await useRedis(resources, { url: way.url, logger }, 'listener');
+  way.hang();
+  expect([await redis.ping(), way.connections]).toEqual(['PONG', 2]);
 });
